@@ -47,16 +47,20 @@ use crate::record::allowance::UsedPaths;
 use crate::record::session::Session;
 use crate::terminal::Terminal;
 use apply::{IN_FLIGHT, Limits};
+use change::{Change, Reason};
 use copies::CopyGuard;
+use diff::PruneAfter;
 use discover::Discovered;
 use executor::{Executed, Executor};
+use jiff::Timestamp;
 use planned::Planned;
-use run::{Run, Stage};
+use run::{ReportedPreview, Run, Stage};
 pub use settings::{PublishRules, Settings};
 use shipfront_site::Warning;
 use std::sync::Arc;
 use timeline::Timeline;
 use tokio_util::sync::CancellationToken;
+use verify::Verified;
 
 /// One run: its settings and its environment.
 #[derive(Debug)]
@@ -184,7 +188,9 @@ impl<'a> Deploy<'a> {
 
     fn nothing_to_do(&self, planned: &Planned) -> Executed {
         let interrupted = self.stop.is_cancelled();
-        Executed { outcomes: planned.untouched(), interrupted, ..Executed::default() }
+        // Whoever asks for it reads that nothing was looked at: no silence is to pass for a site that is right.
+        let verified = self.settings.verify.as_ref().map(|site| Verified::of_nothing(site.to_string()));
+        Executed { outcomes: planned.untouched(), interrupted, verified, ..Executed::default() }
     }
 
     fn executor<'e>(&'e self, deploy: &'e str) -> Executor<'e> {
@@ -209,8 +215,26 @@ impl<'a> Deploy<'a> {
         }
     }
 
+    /// When the first of the objects that left the source may be removed, if ever one is.
+    fn orphans_go(&self, discovered: &Discovered, planned: &Planned) -> Option<Timestamp> {
+        let PruneAfter::Seconds(age) = self.settings.prune_after else { return None };
+        let orphans = planned.plan.changes.iter().filter(|change| matches!(change, Change::Orphan { .. }));
+        let mut ours = orphans.filter(|change| change.reason() != Reason::Foreign).map(Change::key).peekable();
+        ours.peek()?;
+        let now = discovered.session.as_ref()?.now().as_second();
+        let rows = ours.filter_map(|key| planned.index.row(key));
+        let first = rows.filter_map(|row| row.orphaned).filter(|since| *since <= now).min();
+        Timestamp::from_second(first.unwrap_or(now).saturating_add(age)).ok()
+    }
+
     /// The contents of a report.
     fn end(&self, deploy: &str, discovered: &Discovered, planned: Planned, stage: Stage, done: Executed) -> Run {
+        let orphans_go = self.orphans_go(discovered, &planned);
+        let now = discovered.session.as_ref().map(Session::now);
+        let preview = self.settings.preview.as_ref().map(|preview| ReportedPreview {
+            name: preview.new.name.clone(),
+            expires: now.map(|now| preview.new.expires(now)),
+        });
         let Planned { plan, recovered, refused, mut warnings, rules, .. } = planned;
         let Executed { outcomes, sent, verified, rules: rules_outcome, .. } = done;
         warnings.extend(done.warnings);
@@ -239,6 +263,9 @@ impl<'a> Deploy<'a> {
             recovered,
             verified,
             allowance,
+            preview,
+            orphans_go,
+            holds_back: None,
             is_recorded: discovered.session.is_some(),
             shard: self.settings.shard,
             warnings,

@@ -220,6 +220,13 @@ impl Error {
         self
     }
 
+    /// The same error in other words, where the caller knows more.
+    #[must_use]
+    pub(crate) fn saying(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
     /// The same error with another kind, if the caller knows more.
     #[must_use]
     pub(crate) fn of_kind(mut self, kind: ErrorKind) -> Self {

@@ -6,7 +6,7 @@ use shipfront::commands::{
     conformance, deploy, doctor, documents, headers, history, import, init, invalidate, policy, previews, promote,
     redirects, rollback, rules, status, tags, unlock,
 };
-use shipfront::config::merge::{Merged, Typed};
+use shipfront::config::merge::{Merged, Typed, in_one_line};
 use shipfront::config::variables;
 use shipfront::error::{Error, Result};
 use shipfront::exit::Exit;
@@ -42,8 +42,8 @@ async fn started() -> ExitCode {
         Ok(typed) => typed,
         Err(error) => match variables::check(std::env::vars_os()) {
             // The variable may be the only thing wrong with the command line.
-            Err(named) if error.use_stderr() => return exit_code(Err(named), &terminal(Volume::Normal, false)),
-            _ => return terminal(Volume::Normal, false).command_line(&error),
+            Err(named) if error.use_stderr() => return exit_code(Err(named), &terminal(Volume::Normal, wants_json())),
+            _ => return terminal(Volume::Normal, wants_json()).command_line(&error, in_one_line(&error)),
         },
     };
     let terminal = terminal(volume(&typed.cli), typed.cli.json);
@@ -52,6 +52,12 @@ async fn started() -> ExitCode {
         Err(error) => Err(error),
     };
     exit_code(ended, &terminal)
+}
+
+/// Whether a command line that cannot be read asks for JSON.
+fn wants_json() -> bool {
+    let mut options = std::env::args_os().take_while(|argument| argument != "--");
+    options.any(|argument| argument == "--json" || argument == "--json=true")
 }
 
 /// The terminal, or the log of a build. GitHub's runner sets a variable of its own

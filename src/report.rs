@@ -16,7 +16,7 @@ use crate::aws::limiter::Concurrency;
 use crate::deploy::change::{Action, Change, ChangeOutcome, Reason, Subject, Wave};
 use crate::deploy::planned::Recovered;
 use crate::deploy::rules::{FunctionChange, ReportedFunction};
-use crate::deploy::run::{Run, Stage};
+use crate::deploy::run::{ReportedPreview, Run, Stage};
 use crate::deploy::timeline::Span;
 use crate::deploy::verify::{Difference, Verified};
 use crate::error::{Error, ErrorKind};
@@ -24,6 +24,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::record::allowance::UsedPaths;
 use crate::terminal::Terminal;
 use cost::Cost;
+use jiff::Timestamp;
 use serde::Serialize;
 use shipfront_invalidation::Invalidation;
 use shipfront_site::Key;
@@ -201,6 +202,15 @@ pub struct Report {
     /// Which shard this was, if several machines share the deploy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shard: Option<String>,
+    /// The preview that it is, and when it expires.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preview: Option<ReportedPreview>,
+    /// When the first of the objects that left the source may be removed, if ever one is.
+    #[serde(skip)]
+    pub orphans_go: Option<Timestamp>,
+    /// Of a rollback, the number of the build that is refused from now on with all older ones, if any is.
+    #[serde(skip)]
+    pub holds_back: Option<u64>,
     /// Whether the text names every file.
     #[serde(skip)]
     pub verbose: bool,
@@ -243,6 +253,9 @@ impl Report {
             rules: run.rules,
             verified: None,
             shard: run.shard.map(|shard| shard.to_string()),
+            preview: run.preview,
+            orphans_go: run.orphans_go,
+            holds_back: run.holds_back,
             verbose: terminal.is_verbose(),
             columns: terminal.columns(),
             is_local: false,
@@ -410,8 +423,9 @@ impl Report {
         // Usually all of them have the same reason: the JSON contains each of them.
         if let [first, rest @ ..] = verified.unanswered.as_slice() {
             let more = if rest.is_empty() { String::new() } else { format!(", and {} more like it", rest.len()) };
-            let error = Error::failed(format!("could not verify: {} {}{more}", first.url, first.found))
-                .hint("the deploy itself is done; check that this machine can reach the URL passed to --verify");
+            let error = Error::failed(format!("could not verify: {} {}{more}", first.url, first.found)).hint(
+                "the deploy itself is done, and repeating it verifies nothing; check that this machine can reach the URL passed to --verify",
+            );
             self.errors.push(Failure::of(None, &error));
             if is_good && verified.differences.is_empty() {
                 self.outcome = Outcome::Unverified;

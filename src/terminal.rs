@@ -230,9 +230,13 @@ impl Terminal {
         }
     }
 
-    /// Prints what is wrong with a command line, or the requested help; returns the exit code.
-    pub fn command_line(&self, error: &clap::Error) -> std::process::ExitCode {
+    /// Prints what is wrong with a command line, for JSON `in_one_line`, or the help that it asks for; returns the exit
+    /// code.
+    pub fn command_line(&self, error: &clap::Error, in_one_line: String) -> std::process::ExitCode {
         let text = error.render().to_string();
+        if self.json && error.use_stderr() {
+            let _ = self.write_json(&ErrorReport::of(&Error::usage(in_one_line)));
+        }
         if self.annotates && error.use_stderr() {
             annotate(Annotation::Error, text.trim().trim_start_matches("error: "));
             return std::process::ExitCode::from(2);

@@ -1,5 +1,6 @@
 //! Numbers, lists and marks for people, the same in every output.
 
+use crate::escape::Shown;
 use anstyle::{AnsiColor, Style};
 use std::fmt::{self, Display, Formatter};
 
@@ -28,6 +29,27 @@ pub fn listed(texts: &[String]) -> String {
         [only] => only.clone(),
         [first, second] => format!("{first} and {second}"),
         [rest @ .., last] => format!("{}, and {last}", rest.join(", ")),
+    }
+}
+
+/// Where a site is. On the local edge its name may be that of a site in AWS, which it is not.
+#[derive(Debug, Clone, Copy)]
+pub struct SiteAt<'a> {
+    target: &'a str,
+    is_local: bool,
+}
+
+impl<'a> SiteAt<'a> {
+    /// The target as a URL, in AWS or on the local edge.
+    pub fn new(target: &'a str, is_local: bool) -> SiteAt<'a> {
+        SiteAt { target, is_local }
+    }
+}
+
+impl Display for SiteAt<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let edge = if self.is_local { " (local edge)" } else { "" };
+        write!(out, "{}{edge}", Shown(self.target))
     }
 }
 

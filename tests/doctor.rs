@@ -24,8 +24,13 @@ fn in_state(run: &Run, state: &str) -> Vec<String> {
 async fn a_site_that_is_set_up_well_has_no_errors_and_what_cannot_be_seen_is_not_called_right() {
     let world = World::deployed(&SITE).await;
     world.close_the_record().await;
+    // Without versions it is well only where deploys keep copies.
     let run = doctor(&world, &[]).expect(0);
-    assert_eq!(in_state(&run, "error"), [""; 0]);
+    assert_eq!(in_state(&run, "warning"), ["versioning"]);
+    let run = doctor(&world, &["--history", "copies"]).expect(0);
+    assert_eq!((in_state(&run, "error"), in_state(&run, "warning")), (vec![], vec![]));
+    world.edge.clear_requests();
+    let run = doctor(&world, &["--history", "copies"]).expect(0);
     // Amazon's own queries, which the local edge does not answer.
     assert_eq!(in_state(&run, "not-checked"), ["credentials", "encryption", "conditional writes", "permissions"]);
     let ok = in_state(&run, "ok");

@@ -64,7 +64,8 @@ async fn keys_urls_paths_and_wildcards_go_in_one_request_each_once() {
     assert_eq!(account.sent(), [["/blog/", "/blog/index.html", "/img/*"]]);
     let accepted = &account.edge.invalidations(&account.id)[0];
     let reported = &report["invalidations"][0];
-    assert_eq!(report["outcome"], "deployed");
+    assert_eq!(report["outcome"], "invalidated");
+    assert!(reported.get("viewer_paths").is_none(), "nobody counted what typed paths evict");
     assert_eq!(reported["distribution"], account.id.as_str());
     assert_eq!(reported["id"], accepted.id.as_str());
     assert_eq!(reported["status"], "Completed");

@@ -259,3 +259,32 @@ async fn who_asks_for_a_dry_run_is_pointed_to_plan() {
     }
     assert_eq!(world.keys(), [""; 0]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_leaves_the_source_is_named_with_the_day_until_which_it_stays() {
+    let world = World::deployed(&SITE).await;
+    world.remove("style.css");
+    let day = |days: i64| {
+        let now = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_hours(24 * days)).unwrap();
+        now.strftime("%Y-%m-%d").to_string()
+    };
+    let said = |options: &[&str]| world.run(&as_text(&world, "plan", options)).expect(0).stdout;
+    world.write("index.html", "an edit");
+    for (options, days) in [(&[][..], 7), (&["--prune-after", "30d"][..], 30)] {
+        let (text, before) = (said(options), day(days));
+        let line =
+            |day: &str| format!("1 object no longer in the source stays until {day} (--prune-after): style.css\n");
+        assert!(text.contains(&line(&before)) || text.contains(&line(&day(days))), "{text}");
+    }
+    let never = said(&["--prune-after", "never"]);
+    assert!(never.contains("1 object no longer in the source stays for now (--prune-after): style.css\n"), "{never}");
+    // One that left before goes before.
+    world.deploy(&[]).expect(0);
+    world.edge.advance_clock(std::time::Duration::from_secs(3 * 86_400));
+    world.write("index.html", "another edit");
+    world.remove("app.js");
+    let text = said(&[]);
+    let (before, after) = (day(7), day(6));
+    let line = |day: &str| format!("2 objects no longer in the source stay at least until {day} (--prune-after): ");
+    assert!(text.contains(&line(&before)) || text.contains(&line(&after)), "{text}");
+}

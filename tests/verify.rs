@@ -330,3 +330,27 @@ async fn an_edge_that_is_busy_for_a_moment_is_asked_again() {
     let run = world.deploy(&["--verify", &front]).expect(0);
     assert_eq!(run.json["verified"]["checked"], 2, "{}", run.stdout);
 }
+
+/// Who reads the log of a build is not to take silence for a site that is right.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_looked_at_nothing_says_so() {
+    let world = looked_at().await;
+    let dead = "http://127.0.0.1:9";
+    let run = world.deploy(&["--verify", dead]).expect(0);
+    let verified = &run.json["verified"];
+    assert_eq!((run.outcome(), &verified["urls"], &verified["checked"]), ("nothing-to-do", &0.into(), &0.into()));
+    let source = world.source().to_str().unwrap();
+    let again = || world.run(&["deploy", source, "s3://www.example.com", "--verify", dead]);
+    assert!(again().expect(0).stdout.contains("Nothing to verify at http://127.0.0.1:9: no URL changed"));
+    world.write("about/index.html", "an edit");
+    let run = again().expect(7);
+    assert!(
+        run.stdout.contains("Not verified at http://127.0.0.1:9: the changed URL did not answer\n"),
+        "{}",
+        run.stdout
+    );
+    world.write("index.html", "an edit");
+    let run = again().expect(7);
+    assert!(run.stdout.contains("Not verified at http://127.0.0.1:9: none of the 2 changed URLs answered\n"));
+    assert!(!run.stdout.contains("Verified"), "{}", run.stdout);
+}

@@ -3,6 +3,7 @@
 use crate::aws::permission::EntryPoint;
 use crate::aws::trust::Trust;
 use crate::cli::SiteArgs;
+use crate::cli::history::HistoryArg;
 use clap::Args;
 
 /// `doctor`.
@@ -29,6 +30,9 @@ pub struct DoctorArgs {
     /// Check the functions to which deploys publish rules
     #[arg(long)]
     pub publish_rules: bool,
+    /// What deploys restore earlier ones from, as they have it
+    #[arg(long, value_enum, value_name = "FROM", default_value_t = HistoryArg::Versions, hide = true)]
+    pub history: HistoryArg,
 }
 
 /// `policy`.

@@ -12,7 +12,7 @@ Examples:
   shipfront rollback s3://www.example.com --plan
       show what would change
   shipfront rollback s3://www.example.com
-      restore the deploy before the live one
+      restore the last complete deploy before the live one
   shipfront rollback s3://www.example.com --build 41
       restore the deploy of build 41";
 
@@ -50,12 +50,15 @@ pub struct RollbackArgs {
     /// Which site
     #[command(flatten)]
     pub site: SiteArgs,
-    /// Deploy to restore, by its ID or the start of it [default: the one before the live one]
+    /// Deploy to restore, by its ID or the start of it [default: the last complete one before the live one]
     #[arg(long, value_name = "DEPLOY", conflicts_with = "build")]
     pub to: Option<String>,
     /// Deploy to restore, by its build number
     #[arg(long, value_name = "N")]
     pub build: Option<u64>,
+    /// Restore a deploy that is incomplete, such as one that was interrupted; it must be named with --to
+    #[arg(long)]
+    pub allow_removals: bool,
     /// How it is done
     #[command(flatten)]
     pub options: BringBackArgs,

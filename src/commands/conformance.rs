@@ -99,12 +99,7 @@ async fn attempt(
     terminal: &Terminal,
 ) -> Result<(Report, evidence::Learned)> {
     let chosen = chosen(&args.check)?;
-    let target = match args.target.as_deref() {
-        Some(source) if connection.is_local() && !source.starts_with("s3://") => {
-            connection.target(None, Some(Path::new(source)))?
-        }
-        target => connection.target(target, None)?,
-    };
+    let target = connection.trial(args.target.as_deref())?;
     let aws = &connection.aws;
     let name = args.name.clone().unwrap_or_else(|| new_deploy_id(aws.clock()).to_ascii_lowercase());
     let folder = Target::parse(&format!("s3://{}/{}{FOLDER}{name}/", target.bucket(), target.prefix()))?;

@@ -6,10 +6,21 @@ use crate::cli::{ConnectionArgs, SiteArgs};
 use crate::config;
 use crate::error::{Error, ErrorKind, Result};
 #[cfg(feature = "edge")]
-use crate::local::{Local, bucket_for};
+use crate::local::{Local, bucket_for, shell_word};
+#[cfg(feature = "edge")]
+use crate::s3::Bucket;
 use crate::terminal::Terminal;
 use shipfront_site::Target;
 use std::path::Path;
+#[cfg(feature = "edge")]
+use std::path::PathBuf;
+#[cfg(feature = "edge")]
+use std::sync::{Mutex, PoisonError};
+
+/// What to do about a bucket that the local edge does not have.
+#[cfg(feature = "edge")]
+const NOT_DEPLOYED: &str =
+    "the local edge has no such site: deploy it first, with 'shipfront deploy DIRECTORY --local'";
 
 /// AWS, or the local edge instead, for a command.
 pub(super) struct Connection {
@@ -19,6 +30,9 @@ pub(super) struct Connection {
     pub(super) expected_owner: Option<String>,
     #[cfg(feature = "edge")]
     local: Option<Local>,
+    /// The last site of the local edge that was named by its source, with that.
+    #[cfg(feature = "edge")]
+    named: Mutex<Option<(Target, PathBuf)>>,
 }
 
 impl Connection {
@@ -42,6 +56,8 @@ impl Connection {
             expected_owner: args.aws.expected_bucket_owner.clone(),
             #[cfg(feature = "edge")]
             local: None,
+            #[cfg(feature = "edge")]
+            named: Mutex::default(),
         })
     }
 
@@ -53,7 +69,8 @@ impl Connection {
         terminal: &Terminal,
     ) -> Result<Connection> {
         let local = Local::attach(viewer_port, terminal).await?;
-        Ok(Connection { aws: local.aws(concurrency).await?, expected_owner: None, local: Some(local) })
+        let aws = local.aws(concurrency).await?;
+        Ok(Connection { aws, expected_owner: None, local: Some(local), named: Mutex::default() })
     }
 
     /// The local edge, if requests go there.
@@ -74,11 +91,25 @@ impl Connection {
     pub(super) fn target(&self, target: Option<&str>, source: Option<&Path>) -> Result<Target> {
         #[cfg(feature = "edge")]
         if self.is_local() && target.is_none() {
-            return Ok(Target::parse(&format!("s3://{}", bucket_for(&config::source(source)?)))?);
+            let source = config::source(source)?;
+            let target = Target::parse(&format!("s3://{}", bucket_for(&source)))?;
+            *self.named.lock().unwrap_or_else(PoisonError::into_inner) = Some((target.clone(), source));
+            return Ok(target);
         }
         #[cfg(not(feature = "edge"))]
         let _ = source;
         config::target(target)
+    }
+
+    /// Where `conformance` works: at its target, or on the local edge in the bucket of a source, or in one of its own.
+    pub(super) fn trial(&self, target: Option<&str>) -> Result<Target> {
+        match target {
+            None if self.is_local() => Ok(Target::parse("s3://conformance")?),
+            Some(source) if self.is_local() && !source.starts_with("s3://") => {
+                self.target(None, Some(Path::new(source)))
+            }
+            target => self.target(target, None),
+        }
     }
 
     /// The location of the site of a command that accepts only a target: on the local edge, the source may replace
@@ -132,21 +163,38 @@ impl Connection {
 
     /// Closes the connection once the work is done, however it ended.
     pub(super) async fn close<T>(self, outcome: Result<T>) -> Result<T> {
-        let is_local = self.is_local();
+        let outcome = match outcome {
+            Err(error) if self.is_local() && error.kind() == ErrorKind::NoSuchResource => {
+                Err(self.in_local_terms(error).await)
+            }
+            outcome => outcome,
+        };
         #[cfg(feature = "edge")]
         if let Some(local) = self.local {
             local.stop().await;
         }
-        outcome.map_err(|error| if is_local { in_local_terms(error) } else { error })
+        outcome
     }
-}
 
-/// A bucket of the local edge is created by the first deploy to it, not manually as on AWS.
-fn in_local_terms(error: Error) -> Error {
-    match error.kind() {
-        ErrorKind::NoSuchResource => {
-            error.hint("the local edge has no such site: 'shipfront deploy DIRECTORY --local' makes one, and --preview NAME a preview of it")
+    /// A bucket of the local edge is made by the first deploy to it, not by hand as one of AWS, and its name is not one
+    /// that a person gave it.
+    #[cfg(feature = "edge")]
+    async fn in_local_terms(&self, error: Error) -> Error {
+        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some((target, source)) = named else { return error.hint(NOT_DEPLOYED) };
+        let is_there = Bucket::open(&self.aws, &target, None, async |_| Ok(())).await;
+        if !is_there.is_err_and(|error| error.kind() == ErrorKind::NoSuchResource) {
+            return error;
         }
-        _ => error,
+        let hint = match source.is_dir() {
+            true => format!("deploy it first, with 'shipfront deploy {} --local'", shell_word(&source)),
+            false => "there is no such directory: name one that was deployed with --local".to_owned(),
+        };
+        error.saying(format!("{} has not been deployed to the local edge", source.display())).hint(hint)
+    }
+
+    #[cfg(not(feature = "edge"))]
+    async fn in_local_terms(&self, error: Error) -> Error {
+        error
     }
 }

@@ -32,9 +32,6 @@ pub async fn run(args: &DeployArgs, terminal: &Terminal) -> Result<Exit> {
     for line in directions.into_iter().filter(|_| is_new && report.is_live() && (has_changed || is_preview)) {
         terminal.say(line);
     }
-    if report.outcome == Outcome::NothingToDo && args.options.verify.verify.is_some() {
-        terminal.say("Nothing to verify: no URL changed");
-    }
     // For a preview, the address is the result.
     let written = match report.url.as_deref().filter(|_| is_preview && report.is_live() && !terminal.is_json()) {
         Some(url) => written.and(terminal.print(Shown(url))),

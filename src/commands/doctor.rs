@@ -11,6 +11,7 @@ mod rules;
 
 use crate::aws::Aws;
 use crate::cli::doctor::DoctorArgs;
+use crate::cli::history::HistoryArg;
 use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup;
 use crate::cloudfront::lookup::Which;
@@ -21,7 +22,8 @@ use crate::escape::Shown;
 use crate::exit::Exit;
 use crate::record::Place;
 use crate::terminal::Terminal;
-use crate::wording::{Mark, counted};
+
+use crate::wording::{Mark, SiteAt, counted};
 use permissions::Evidence;
 use serde::Serialize;
 use shipfront_invalidation::allowance::MaxPaths;
@@ -40,8 +42,10 @@ pub async fn run(args: &DoctorArgs, terminal: &Terminal) -> Result<Exit> {
         Ok(doctor) => Ok(doctor.examine(&connection.aws).await),
         Err(error) => Err(error),
     };
+    let is_local = connection.is_local();
     let report = connection.close(outcome).await?;
-    let report = Report { columns: terminal.columns(), verbose: terminal.is_verbose(), ..report };
+    let (columns, verbose) = (terminal.columns(), terminal.is_verbose());
+    let report = Report { columns, verbose, is_local, ..report };
     let written = terminal.report(&report, &[], &[]);
     terminal.ended(if report.outcome == State::Error { Exit::Failed } else { Exit::Done }, written)
 }
@@ -64,6 +68,10 @@ struct Doctor {
     probe: bool,
     /// Whether deploys publish rules.
     publishes_rules: bool,
+    /// Whether deploys keep copies of what they replace.
+    keeps_copies: bool,
+    /// Whether the site is on the local edge.
+    is_local: bool,
 }
 
 /// The state of something.
@@ -155,6 +163,9 @@ struct Report {
     /// Whether its text has a line for each finding.
     #[serde(skip)]
     verbose: bool,
+    /// Whether the site is on the local edge.
+    #[serde(skip)]
+    is_local: bool,
 }
 
 impl Report {
@@ -169,6 +180,7 @@ impl Report {
             findings,
             columns: None,
             verbose: false,
+            is_local: false,
         }
     }
 
@@ -234,7 +246,7 @@ impl Report {
 
     /// Whether the site can be deployed.
     fn verdict(&self) -> String {
-        let target = Shown(&self.target);
+        let target = SiteAt::new(&self.target, self.is_local);
         let problems = counted(self.count(State::Error) as u64, "problem");
         let warnings = counted(self.count(State::Warning) as u64, "warning");
         match self.outcome {
@@ -257,7 +269,10 @@ impl Doctor {
             place: config::place(args.site.record.as_deref(), args.no_record)?,
             expected_owner: connection.expected_owner.clone(),
             probe: args.probe,
-            publishes_rules: args.publish_rules,
+            // Deploys to the local edge do so without being asked to.
+            publishes_rules: args.publish_rules || connection.is_local(),
+            keeps_copies: args.history == HistoryArg::Copies,
+            is_local: connection.is_local(),
         })
     }
 

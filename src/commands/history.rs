@@ -13,7 +13,7 @@ use crate::record::lease::time;
 use crate::record::session::Session;
 use crate::s3::Bucket;
 use crate::terminal::Terminal;
-use crate::wording::grouped;
+use crate::wording::{SiteAt, grouped};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
@@ -41,7 +41,8 @@ async fn ask(args: &HistoryCommandArgs, connection: &Connection) -> Result<Histo
     }
     let there = session.record().manifests().await?;
     let deploys = listed(session.deploys(), |deploy| there.iter().any(|known| known == deploy));
-    Ok(History { shipfront: env!("CARGO_PKG_VERSION"), target: target.to_string(), deploys })
+    let (shipfront, is_local) = (env!("CARGO_PKG_VERSION"), connection.is_local());
+    Ok(History { shipfront, target: target.to_string(), deploys, is_local })
 }
 
 /// The deploys of a site.
@@ -52,6 +53,9 @@ struct History {
     target: String,
     /// Newest first.
     deploys: Vec<Listed>,
+    /// Whether the site is on the local edge.
+    #[serde(skip)]
+    is_local: bool,
 }
 
 /// A listed deploy.
@@ -74,6 +78,8 @@ pub(super) struct Listed {
     pruned: u64,
     /// Number of objects that it should have written or deleted but did not.
     left: u64,
+    /// Whether its site is not a whole one, because it was interrupted or files failed.
+    incomplete: bool,
     /// Number of objects of its site.
     objects: Option<u64>,
     /// Whether it can be restored completely: `yes`, `no`, or `unknown` before a rollback has checked.
@@ -90,6 +96,7 @@ pub(super) fn listed(deploys: Vec<Deployed>, has_manifest: impl Fn(&str) -> bool
             Restorable::Yes => "yes",
             Restorable::Unknown => "unknown",
         },
+        incomplete: !deployed.is_complete(),
         deploy: deployed.deploy,
         at: deployed.at,
         build: deployed.build,
@@ -107,7 +114,7 @@ pub(super) fn listed(deploys: Vec<Deployed>, has_manifest: impl Fn(&str) -> bool
 
 impl Display for History {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(out, "{}, newest deploy first", Shown(&self.target))?;
+        writeln!(out, "{}, newest deploy first", SiteAt::new(&self.target, self.is_local))?;
         if self.deploys.is_empty() {
             return writeln!(out, "  no deploy has finished yet");
         }
@@ -135,17 +142,19 @@ impl Display for Listed {
             write!(out, "  {}", Shown(&self.by))?;
         }
         write!(out, "\n    {} uploaded, {} removed", grouped(self.uploaded), grouped(self.pruned))?;
-        if self.left > 0 {
-            write!(out, ", {} not done: incomplete", grouped(self.left))?;
-        }
         if let Some(restored) = &self.restored {
             write!(out, "; back to {}", Shown(restored))?;
         }
         if let Some(promoted) = &self.promoted {
             write!(out, "; promoted {}", Shown(promoted))?;
         }
+        if self.incomplete {
+            let files = if self.left == 1 { "1 file was" } else { &format!("{} files were", grouped(self.left)) };
+            write!(out, "; incomplete: {files} not deployed")?;
+        }
         match (self.live, self.restorable) {
             (true, _) => writeln!(out, "; live"),
+            (false, "yes" | "unknown") if self.incomplete => writeln!(out),
             (false, "yes") => writeln!(out, "; restorable"),
             (false, "no") => writeln!(out, "; not restorable, its manifest is gone"),
             (false, _) => writeln!(out, "; perhaps restorable"),

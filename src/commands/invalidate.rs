@@ -18,9 +18,9 @@ use crate::record::session::Session;
 use crate::s3::Bucket;
 use crate::terminal::Terminal;
 use crate::wording::{Mark, counted};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use shipfront_invalidation::viewer::path_from_input;
-use shipfront_invalidation::{Invalidation, InvalidationStatus};
+use shipfront_invalidation::{DistributionId, Invalidation, InvalidationStatus};
 use shipfront_site::Warning;
 use std::fmt::{self, Display, Formatter};
 use std::io::Read;
@@ -155,12 +155,35 @@ async fn count_paths(
 #[derive(Debug, Serialize)]
 pub struct TypedReport {
     shipfront: &'static str,
-    /// How it ended: `deployed`, or `stale` if CloudFront did not accept it.
+    /// How it ended: `invalidated`, or `stale` when CloudFront did not take it.
+    #[serde(serialize_with = "word")]
     pub outcome: Outcome,
+    #[serde(serialize_with = "uncounted")]
     invalidations: Vec<Invalidation>,
     requests: Requests,
     warnings: Vec<Warning>,
     errors: Vec<Failure>,
+}
+
+/// The word for an outcome: nothing was deployed.
+fn word<S: Serializer>(outcome: &Outcome, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_str(if *outcome == Outcome::Deployed { "invalidated" } else { outcome.word() })
+}
+
+/// An invalidation without the counts of a deploy: nobody knows what typed paths evict.
+#[derive(Serialize)]
+struct Uncounted<'a> {
+    distribution: &'a DistributionId,
+    id: &'a Option<String>,
+    status: InvalidationStatus,
+    items: &'a [String],
+}
+
+fn uncounted<S: Serializer>(invalidations: &[Invalidation], serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_seq(invalidations.iter().map(|invalidation| {
+        let Invalidation { distribution, id, status, items, .. } = invalidation;
+        Uncounted { distribution, id, status: *status, items }
+    }))
 }
 
 /// Encoded, without duplicates, and the hosts of typed URLs.

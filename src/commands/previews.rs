@@ -16,7 +16,7 @@ use crate::record::preview::{FoundRecord, records};
 use crate::record::session::Session;
 use crate::s3::Bucket;
 use crate::terminal::Terminal;
-use crate::wording::counted;
+use crate::wording::{SiteAt, counted};
 use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::DecimalBytes;
 use jiff::{SignedDuration, Timestamp};
@@ -134,16 +134,24 @@ impl Command<'_> {
         Ok(all.into_iter().flatten().collect())
     }
 
+    /// The same; `None` where the local edge has no bucket for them, which the first preview makes.
+    async fn found(&self) -> Result<Option<Found>> {
+        match self.find().await {
+            Err(error) if self.connection.is_local() && error.kind() == ErrorKind::NoSuchResource => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
     async fn list(&self) -> Result<Previews> {
-        let sessions = match self.find().await {
-            // The local edge makes the bucket with the first preview.
-            Err(error) if error.kind() == ErrorKind::NoSuchResource && self.connection.is_local() => Vec::new(),
-            found => self.sessions(&found?).await?,
+        let sessions = match self.found().await? {
+            Some(found) => self.sessions(&found).await?,
+            None => Vec::new(),
         };
         let listed = sessions.iter().filter_map(|(label, session)| self.listed(label, session));
         let mut previews: Vec<Listed> = listed.collect::<Result<_>>()?;
         previews.sort_by(|a, b| (a.expires, &a.name).cmp(&(b.expires, &b.name)));
-        Ok(Previews { shipfront: env!("CARGO_PKG_VERSION"), target: self.target.to_string(), previews })
+        let (shipfront, is_local) = (env!("CARGO_PKG_VERSION"), self.connection.is_local());
+        Ok(Previews { shipfront, target: self.target.to_string(), previews, is_local })
     }
 
     fn listed(&self, label: &str, session: &Session) -> Option<Result<Listed>> {
@@ -168,14 +176,19 @@ impl Command<'_> {
             production: note.production.clone(),
             objects: live.as_ref().and_then(|live| live.objects),
             bytes: note.bytes,
-            complete: session.lease().is_none() && live.is_some_and(|live| live.left == 0),
+            complete: session.lease().is_none()
+                && session.last().is_none_or(|last| last.left == 0)
+                && live.is_some_and(|live| live.is_complete()),
         }))
     }
 
     async fn remove(&self, name: &str) -> Result<Removals> {
         let target = config::previews::target_of(&self.target, name)?;
         let mut removals = self.removals();
-        let removal = self.remove_one(target.clone(), |_| true).await?;
+        let removal = match self.found().await? {
+            Some(_) => self.remove_one(target.clone(), |_| true).await?,
+            None => Removal::Absent,
+        };
         match removal {
             Removal::Absent => {
                 return Err(Error::refused(format!("there is no preview {name} at {target}; nothing was changed"))
@@ -187,7 +200,7 @@ impl Command<'_> {
     }
 
     async fn prune(&self, kept: Option<&HashSet<String>>) -> Result<Removals> {
-        let found = self.find().await?;
+        let Some(found) = self.found().await? else { return Ok(self.removals()) };
         let sessions = self.sessions(&found).await?;
         let goes = |label: &str, session: &Session| {
             let is_expired = session.preview().is_some_and(|note| note.expires <= session.now());
@@ -245,6 +258,8 @@ impl Command<'_> {
             warnings: Vec::new(),
             errors: Vec::new(),
             exit: Exit::Done,
+            is_named: self.args.remove.is_some(),
+            is_local: self.connection.is_local(),
         }
     }
 }
@@ -257,6 +272,9 @@ struct Previews {
     target: String,
     /// In order of expiry.
     previews: Vec<Listed>,
+    /// Whether they are on the local edge.
+    #[serde(skip)]
+    is_local: bool,
 }
 
 /// A listed preview.
@@ -286,9 +304,11 @@ struct Listed {
 impl Display for Previews {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         if self.previews.is_empty() {
-            return writeln!(out, "No previews at {}", Shown(&self.target));
+            writeln!(out, "No previews at {}", SiteAt::new(&self.target, self.is_local))?;
+            let local = if self.is_local { " --local" } else { "" };
+            return writeln!(out, "  'shipfront deploy SOURCE{local} --preview NAME' makes one");
         }
-        writeln!(out, "Previews at {}, by expiration", Shown(&self.target))?;
+        writeln!(out, "Previews at {}, by expiration", SiteAt::new(&self.target, self.is_local))?;
         self.previews.iter().try_for_each(|listed| write!(out, "{listed}"))
     }
 }
@@ -340,6 +360,12 @@ struct Removals {
     errors: Vec<Failure>,
     #[serde(skip)]
     exit: Exit,
+    /// Whether one was named.
+    #[serde(skip)]
+    is_named: bool,
+    /// Whether they are on the local edge.
+    #[serde(skip)]
+    is_local: bool,
 }
 
 /// A removed preview.
@@ -381,17 +407,18 @@ impl Removals {
 
 impl Display for Removals {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let place = SiteAt::new(&self.target, self.is_local);
         for Gone { name, objects, .. } in &self.removed {
             let objects = if *objects == 1 { "1 object".to_owned() } else { format!("{objects} objects") };
             writeln!(out, "Removed preview {}: {objects}", Shown(name))?;
         }
         match (self.removed.len(), self.kept.len()) {
-            (0, 0) => writeln!(out, "No previews at {}", Shown(&self.target)),
+            (0, 0) => writeln!(out, "No previews at {place}"),
             // One that was named was removed, which says nothing of the others.
-            (1, 0) => Ok(()),
+            _ if self.is_named => Ok(()),
             (removed, kept) => {
-                let previews = counted(removed as u64, "preview");
-                writeln!(out, "Removed {previews} and kept {kept} at {}", Shown(&self.target))
+                let (removed, are) = (counted(removed as u64, "preview"), if kept == 1 { "is" } else { "are" });
+                writeln!(out, "Removed {removed}; {kept} {are} left at {place}")
             }
         }
     }

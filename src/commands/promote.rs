@@ -22,7 +22,8 @@ pub async fn run(args: &PromoteArgs, terminal: &Terminal) -> Result<Exit> {
         let name = args.preview.clone();
         let target = config::previews::target_of(&previews, &name)?;
         let choice = Choice::Preview(Promoted { name, target, deploy: args.deploy.clone() });
-        Ok((settings, Rollback { choice, overwrite_foreign: args.options.overwrite_foreign }))
+        let overwrite_foreign = args.options.overwrite_foreign;
+        Ok((settings, Rollback { choice, overwrite_foreign, allow_incomplete: false }))
     };
     let target = args.site.target.as_deref();
     let (report, written) = bring_back((&args.site.connection, &args.options, target), terminal, prepare).await?;

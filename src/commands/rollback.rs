@@ -16,12 +16,9 @@ use crate::terminal::Terminal;
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
-/// A note after a site was restored.
-const ORDER: &str = "If your builds have numbers: until a newer build is deployed, this one and older ones are refused (--force deploys them)";
-
 /// What people should know of a site on the local edge that nobody serves.
 const UNSEEN: &str =
-    "To see it, let 'shipfront preview SOURCE' run before: when it starts, it deploys SOURCE over what is there";
+    "Nothing serves it now: have 'shipfront preview SOURCE' running before, because it deploys SOURCE when it starts";
 
 /// `rollback`.
 pub async fn run(args: &RollbackArgs, terminal: &Terminal) -> Result<Exit> {
@@ -33,7 +30,12 @@ pub async fn run(args: &RollbackArgs, terminal: &Terminal) -> Result<Exit> {
     let target = args.site.target.as_deref();
     let (report, written) = bring_back((&args.site.connection, &args.options, target), terminal, prepare).await?;
     if matches!(report.outcome, Outcome::Deployed | Outcome::Partial | Outcome::Different | Outcome::Unverified) {
-        terminal.say(ORDER);
+        // Builds without a number are in no order, and go on as before.
+        if let Some(build) = report.holds_back {
+            terminal.say(format_args!(
+                "Build {build} and older ones are refused until a newer build is deployed (--force deploys them)"
+            ));
+        }
     }
     let written = written.and(report.print_address(terminal));
     terminal.ended(report.outcome.exit(), written)

@@ -9,6 +9,7 @@ use crate::cloudfront::lookup::{Which, refuse_other_buckets, shapes};
 use crate::commands::connection::Connection;
 use crate::commands::status::no_record;
 use crate::config;
+use crate::deploy::rules::not_done;
 use crate::error::{ErrorKind, Result};
 use crate::escape::Shown;
 use crate::exit::Exit;
@@ -16,12 +17,14 @@ use crate::record::rules::{RecordedLines, RecordedRules};
 use crate::record::session::Session;
 use crate::s3::Bucket;
 use crate::terminal::Terminal;
+use crate::wording::SiteAt;
 use attach::Attachment;
 use serde::Serialize;
 use shipfront_invalidation::viewer::ViewerEvent;
 use shipfront_invalidation::{Policy, Viewers};
 use shipfront_site::Target;
 use shipfront_site::Warning;
+use shipfront_site::rule_changes::ChangedLine;
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
@@ -87,6 +90,15 @@ struct InForce {
     functions: Vec<AttachedFunction>,
     redirects: Vec<String>,
     headers: Vec<String>,
+    /// The lines among them that cannot be done, with the reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_done: Vec<ChangedLine>,
+    /// Whether a deploy found that there are none, which is not known of those that were too long to keep.
+    #[serde(skip)]
+    has_none: bool,
+    /// Whether the site is on the local edge.
+    #[serde(skip)]
+    is_local: bool,
 }
 
 /// `rules`: what the record says, and whether that is what viewers get.
@@ -109,9 +121,13 @@ async fn in_force(args: &RulesArgs, connection: &Connection) -> Result<(InForce,
         functions.push(AttachedFunction { function: event.word(), name, state });
     }
     let digest = recorded.as_ref().map(RecordedRules::digest);
-    let RecordedLines { redirects, headers, .. } = recorded.and_then(|recorded| recorded.lines).unwrap_or_default();
-    let (shipfront, target) = (env!("CARGO_PKG_VERSION"), target.to_string());
-    Ok((InForce { shipfront, target, digest, functions, redirects, headers }, session.warnings().to_vec()))
+    let lines = recorded.and_then(|recorded| recorded.lines);
+    let has_none = lines.as_ref().is_some_and(|lines| lines.redirects.is_empty() && lines.headers.is_empty());
+    let not_done = lines.as_ref().map(not_done).unwrap_or_default();
+    let RecordedLines { redirects, headers, .. } = lines.unwrap_or_default();
+    let (shipfront, target, is_local) = (env!("CARGO_PKG_VERSION"), target.to_string(), connection.is_local());
+    let in_force = InForce { shipfront, target, digest, functions, redirects, headers, not_done, has_none, is_local };
+    Ok((in_force, session.warnings().to_vec()))
 }
 
 /// The functions of the site's behaviors, each once: event, ARN, and the name of a CloudFront Function.
@@ -144,8 +160,11 @@ async fn state(
 
 impl Display for InForce {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        let target = Shown(&self.target);
+        let target = SiteAt::new(&self.target, self.is_local);
         match &self.digest {
+            Some(_) if self.has_none => {
+                writeln!(out, "no redirect or header rules of {target}: the last deploy had none for a function")?;
+            }
             Some(_) => writeln!(out, "rules of {target}, published by the last deploy")?,
             None => writeln!(out, "no deploy has published rules of {target}")?,
         }
@@ -156,6 +175,7 @@ impl Display for InForce {
             }
             for function in of_event {
                 let state = match function.state {
+                    State::Live if self.has_none => "live, without rules",
                     State::Live => "live",
                     State::OtherCode => "has other code, which the next deploy with --publish-rules replaces",
                     State::NotOurs => "not shipfront's for this site",
@@ -167,7 +187,13 @@ impl Display for InForce {
         for (file, lines) in [("_redirects", &self.redirects), ("_headers", &self.headers)] {
             if !lines.is_empty() {
                 writeln!(out, "{file}:")?;
-                lines.iter().try_for_each(|line| writeln!(out, "  {}", Shown(line)))?;
+                lines.iter().try_for_each(|line| match self.not_done.iter().find(|undone| undone.rule == *line) {
+                    Some(undone) => {
+                        let reason = Shown(undone.reason.as_deref().unwrap_or_default());
+                        writeln!(out, "! {}  not done: {reason}", Shown(line))
+                    }
+                    None => writeln!(out, "  {}", Shown(line)),
+                })?;
             }
         }
         Ok(())

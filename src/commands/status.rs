@@ -15,7 +15,7 @@ use crate::record::session::Session;
 use crate::record::{Build, LastDeploy};
 use crate::s3::Bucket;
 use crate::terminal::Terminal;
-use crate::wording::{Mark, counted, grouped};
+use crate::wording::{Mark, SiteAt, counted, grouped};
 use anstyle::Style;
 use indicatif::DecimalBytes;
 use jiff::{SignedDuration, Timestamp};
@@ -49,7 +49,8 @@ async fn ask(args: &StatusArgs, connection: &Connection) -> Result<(Status, Vec<
     let open = async |bucket: &Bucket| Session::open(&connection.aws, bucket, &place).await;
     let (_, session) = Bucket::open(&connection.aws, &target, connection.expected_owner.as_deref(), open).await?;
     let session = session.ok_or_else(no_record)?;
-    Ok((status(&session, &target, *free_paths, goes_after)?, session.warnings().to_vec()))
+    let status = status(&session, &target, *free_paths, goes_after)?;
+    Ok((Status { is_local: connection.is_local(), ..status }, session.warnings().to_vec()))
 }
 
 /// What the record says about a site.
@@ -78,6 +79,9 @@ struct Status {
     objects: u64,
     /// Those that are no longer in the source.
     orphans: Vec<Orphan>,
+    /// Whether the site is on the local edge.
+    #[serde(skip)]
+    is_local: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -144,13 +148,14 @@ fn status(
         last: session.last().cloned(),
         build: session.build().cloned(),
         deploys: listed(session.deploys(), |_| true),
+        is_local: false,
     })
 }
 
 impl Display for Status {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let bold = Style::new().bold();
-        writeln!(out, "{bold}{}{bold:#}", Shown(&self.target))?;
+        writeln!(out, "{bold}{}{bold:#}", SiteAt::new(&self.target, self.is_local))?;
         self.write_last(out)?;
         self.write_lock(out)?;
         writeln!(out, "  {:11}  {}", "CloudFront", self.allowance)?;

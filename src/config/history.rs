@@ -28,7 +28,8 @@ pub fn rollback(args: &RollbackArgs) -> Rollback {
         (None, Some(number)) => Choice::Build(number),
         (None, None) => Choice::Before,
     };
-    Rollback { choice, overwrite_foreign: args.options.overwrite_foreign }
+    let overwrite_foreign = args.options.overwrite_foreign;
+    Rollback { choice, overwrite_foreign, allow_incomplete: args.allow_removals }
 }
 
 /// The settings of a rollback: those of a deploy without a source.

@@ -246,7 +246,7 @@ fn names_sites(typed: &ArgMatches) -> bool {
 }
 
 /// A problem on one line, from clap's information about it.
-pub(crate) fn in_one_line(error: &clap::Error) -> String {
+pub fn in_one_line(error: &clap::Error) -> String {
     let said = |kind| error.get(kind).map(ContextValue::to_string);
     let tip = said(ContextKind::SuggestedArg).or(said(ContextKind::SuggestedValue));
     let tip = tip.map(|tip| format!("; did you mean '{tip}'?")).unwrap_or_default();

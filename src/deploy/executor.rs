@@ -112,7 +112,8 @@ impl Executor<'_> {
             ));
         }
         if verified.is_none() && self.verify.is_some() {
-            warnings.push(Warning::new("what viewers get was not verified", "run the deploy again with --verify"));
+            let hint = "look at the site yourself: later deploys verify only what they change";
+            warnings.push(Warning::new("what viewers get was not verified", hint));
         }
         Ok(Some(Executed { outcomes, sent, verified, interrupted, warnings, rules }))
     }

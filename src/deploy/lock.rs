@@ -85,7 +85,12 @@ impl Deploy<'_> {
             }
             (None, None) => return None,
         };
-        Some(Error::superseded(message).hint("pass --force to deploy the older build anyway"))
+        let hint = if held.is_some() {
+            "pass --force to deploy it anyway"
+        } else {
+            "pass --force to deploy the older build anyway"
+        };
+        Some(Error::superseded(message).hint(hint))
     }
 
     /// Sends the invalidation that an interrupted run did not. The intent stays: the next deploy needs it to know

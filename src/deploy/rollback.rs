@@ -18,13 +18,15 @@ use crate::deploy::tagging::Tagging;
 use crate::deploy::walk::Walk;
 use crate::deploy::{Deploy, new_deploy_id, on_cores};
 use crate::error::{Error, Result};
-use crate::record::history::{Deployed, HistoryUpdate, name};
+use crate::escape::Shown;
+use crate::record::history::{Deployed, Direction, HistoryUpdate, name};
 use crate::record::rules::RecordedRules;
 use crate::record::session::Session;
 use crate::s3::Bucket;
 use plan::Planning;
 use shipfront_invalidation::Viewers;
 use shipfront_site::{RECORD_FOLDER, Target};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Prefix of the source's name if it is an earlier deploy.
@@ -35,11 +37,11 @@ pub(crate) const PROMOTED: &str = "preview:";
 /// The deploy whose site to restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
-    /// The one before the live one.
+    /// That of the last whole one before the live one.
     Before,
     /// The one with this ID, or with the only ID that begins with it.
     Deploy(String),
-    /// The newest one with this build number.
+    /// That of the newest whole one with this build number.
     Build(u64),
     /// A preview.
     Preview(Promoted),
@@ -63,6 +65,8 @@ pub struct Rollback {
     pub choice: Choice,
     /// Whether it replaces what others wrote since.
     pub overwrite_foreign: bool,
+    /// Whether a deploy may be brought back that left files as they were before it: then its site lacks them.
+    pub allow_incomplete: bool,
 }
 
 /// An earlier deploy: its entry in the history, the rows of its manifest, and its rules.
@@ -78,16 +82,20 @@ struct SourceDeploy {
 }
 
 impl Choice {
-    /// The chosen one of the deploys that are kept, newest first.
-    fn of(&self, deploys: &[Deployed]) -> Result<usize> {
-        let kept = || Error::refused(self.missing()).hint(hint(deploys));
+    /// The chosen one of the deploys that are kept, the newest first. One that is not a whole site has to be named, and
+    /// allowed.
+    fn of(&self, deploys: &[Deployed], allow_incomplete: bool) -> Result<usize> {
+        let whole = |may_be: &dyn Fn(&Deployed) -> bool| {
+            let mut found = deploys.iter().enumerate().filter(|(_, deployed)| may_be(deployed));
+            let at = found.clone().find(|(_, deployed)| deployed.is_complete());
+            at.or_else(|| found.next()).map(|(at, _)| at)
+        };
         let found = match self {
-            Choice::Before => (deploys.len() > 1).then_some(1),
+            Choice::Before => whole(&|deployed| deployed.deploy != deploys[0].deploy),
             // It is not in the history.
             Choice::Preview(_) => None,
             Choice::Build(number) => {
-                let is_of = |deployed: &Deployed| deployed.build.as_ref().is_some_and(|build| build.number == *number);
-                deploys.iter().position(is_of)
+                whole(&|deployed| deployed.build.as_ref().is_some_and(|build| build.number == *number))
             }
             Choice::Deploy(id) => {
                 let begins = |deployed: &&Deployed| deployed.deploy.starts_with(id.as_str());
@@ -96,7 +104,39 @@ impl Choice {
                 exactly.or_else(|| deploys.iter().position(|deployed| begins(&deployed)).filter(|_| only()))
             }
         };
-        found.ok_or_else(kept)
+        let at = found.ok_or_else(|| Error::refused(self.missing()).hint(self.hint(deploys)))?;
+        match deploys.get(at) {
+            Some(deployed) if !deployed.is_complete() => match self {
+                Choice::Deploy(_) if allow_incomplete => Ok(at),
+                _ => Err(incomplete(deployed)),
+            },
+            _ => Ok(at),
+        }
+    }
+
+    /// What there is to go back to, as it was asked for.
+    fn hint(&self, deploys: &[Deployed]) -> String {
+        let others = deploys.iter().skip(1).filter(|deployed| deployed.is_complete());
+        match self {
+            _ if deploys.len() < 2 => "from now on, each deploy keeps the ones before it (--keep-deploys)".to_owned(),
+            Choice::Build(_) => {
+                let builds: BTreeSet<u64> =
+                    others.filter_map(|deployed| Some(deployed.build.as_ref()?.number)).collect();
+                match builds.is_empty() {
+                    true => {
+                        "no kept deploy has a build number: choose one with --to ID ('shipfront history')".to_owned()
+                    }
+                    false => {
+                        let builds: Vec<String> = builds.into_iter().map(|number| number.to_string()).collect();
+                        format!("available builds: {}; 'shipfront history' shows all deploys", builds.join(", "))
+                    }
+                }
+            }
+            _ => {
+                let names: Vec<String> = others.map(name).collect();
+                format!("available: {}; 'shipfront history' shows them", names.join(", "))
+            }
+        }
     }
 
     fn missing(&self) -> String {
@@ -109,15 +149,14 @@ impl Choice {
     }
 }
 
-/// The deploys that can be restored.
-fn hint(deploys: &[Deployed]) -> String {
-    match deploys {
-        [] | [_] => "from now on, each deploy keeps the ones before it (--keep-deploys)".to_owned(),
-        [_, others @ ..] => {
-            let names: Vec<String> = others.iter().map(name).collect();
-            format!("available: {}; 'shipfront history' shows them", names.join(", "))
-        }
-    }
+/// Refuses a deploy whose site is not a whole one.
+fn incomplete(deployed: &Deployed) -> Error {
+    let files = if deployed.left == 1 { "1 file was" } else { &format!("{} files were", deployed.left) };
+    let deploy = name(deployed);
+    Error::refused(format!("deploy {deploy} is incomplete: {files} not deployed; nothing was changed")).hint(format!(
+        "choose another one ('shipfront history'); to restore it without these files: --to {} --allow-removals",
+        Shown(&deployed.deploy)
+    ))
 }
 
 impl Deploy<'_> {
@@ -146,7 +185,11 @@ impl Deploy<'_> {
             if let Some(mut done) = done {
                 done.warnings.extend(self.changed_meanwhile(&source_deploy).await);
                 let stage = Stage::Done { interrupted: done.interrupted };
-                return Ok(source_deploy.name(self.end(&deploy, &discovered, planned, stage, done)));
+                let newest = discovered.session.as_ref().and_then(Session::build).cloned();
+                let direction = self.restorer(&deploy, &source_deploy).history_update.direction(newest.as_ref());
+                let holds_back = newest.filter(|_| direction == Direction::Back).map(|build| build.number);
+                let run = self.end(&deploy, &discovered, planned, stage, done);
+                return Ok(source_deploy.name(Run { holds_back, ..run }));
             }
         }
     }
@@ -197,7 +240,7 @@ impl Deploy<'_> {
         })?;
         let source_deploy = match &rollback.choice {
             Choice::Preview(preview) => self.read_preview(preview, &session).await?,
-            choice => SourceDeploy::read(&session, choice).await?,
+            choice => SourceDeploy::read(&session, choice, rollback.allow_incomplete).await?,
         };
         source_deploy.guard_keys(&settings.target, session.place())?;
         let unfinished = session.unfinished().map(|unfinished| &**unfinished);
@@ -241,10 +284,10 @@ impl Deploy<'_> {
 }
 
 impl SourceDeploy {
-    async fn read(session: &Session, choice: &Choice) -> Result<SourceDeploy> {
+    async fn read(session: &Session, choice: &Choice, allow_incomplete: bool) -> Result<SourceDeploy> {
         let mut deploys = session.deploys();
         let has_copies = deploys.iter().any(|deployed| deployed.kept_copies);
-        let at = choice.of(&deploys)?;
+        let at = choice.of(&deploys, allow_incomplete)?;
         let deployed = deploys.swap_remove(at);
         let manifest = session.record().manifest(&deployed.deploy).await?.ok_or_else(|| {
             Error::refused(format!("the manifest of deploy {} is gone; nothing was changed", name(&deployed))).hint(

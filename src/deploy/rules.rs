@@ -25,9 +25,9 @@ use shipfront_invalidation::viewer::{IndexAlias, ViewerEvent};
 use shipfront_site::Warning;
 use shipfront_site::headers_file::{self, HeadersFile};
 use shipfront_site::key::{HEADERS_FILE, REDIRECTS_FILE};
-use shipfront_site::platform::RuleOptions;
+use shipfront_site::platform::{Finding, RuleOptions};
 use shipfront_site::redirects_file::{self, RedirectsFile};
-use shipfront_site::rule_changes::{ChangedLine, RuleLine, header_lines, redirect_lines};
+use shipfront_site::rule_changes::{ChangedLine, RuleLine, header_lines, redirect_lines, without_effect};
 use shipfront_site::viewer_rules::{Request, Rules};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -201,6 +201,13 @@ impl Files {
             ViewerEvent::Response => !self.header_lines.is_empty(),
         }
     }
+}
+
+/// The lines of recorded rules that cannot be done, so that the URLs they match pass through; each with the reason.
+pub fn not_done(lines: &RecordedLines) -> Vec<ChangedLine> {
+    let (Files { redirects, redirect_lines, headers, header_lines }, _) = Files::of_record(lines);
+    let findings: Vec<Finding> = redirects.findings.into_iter().chain(headers.findings).collect();
+    without_effect(&findings, &redirect_lines.into_iter().chain(header_lines).collect::<Vec<_>>())
 }
 
 /// What is known about a deploy's rules.

@@ -11,6 +11,8 @@ use crate::deploy::timeline::Span;
 use crate::deploy::verify::Verified;
 use crate::error::Error;
 use crate::record::allowance::UsedPaths;
+use jiff::Timestamp;
+use serde::Serialize;
 use shipfront_site::Warning;
 
 /// Whether a run only showed what it would do.
@@ -28,6 +30,15 @@ pub enum Stage {
         /// Whether a signal stopped it.
         interrupted: bool,
     },
+}
+
+/// A preview that was deployed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReportedPreview {
+    /// Its name as typed.
+    pub name: String,
+    /// From when on `previews --prune` removes it, if S3 told its time.
+    pub expires: Option<Timestamp>,
 }
 
 /// A run that ended, or a plan.
@@ -69,6 +80,12 @@ pub struct Run {
     pub verified: Option<Verified>,
     /// The free paths of the month, and how many are used including this run; `None` if nothing counts them.
     pub allowance: Option<UsedPaths>,
+    /// What the site is a preview of, if it is one.
+    pub preview: Option<ReportedPreview>,
+    /// When the first of the objects that left the source may be removed, if ever one is.
+    pub orphans_go: Option<Timestamp>,
+    /// Of a rollback, the number of the build that stays away from now on with all older ones, if any does.
+    pub holds_back: Option<u64>,
     /// Whether a record is kept, so that the next run knows of this one.
     pub is_recorded: bool,
     /// Which shard this was, if several machines share the deploy.
@@ -108,6 +125,9 @@ impl Run {
             recovered: None,
             verified: None,
             allowance: None,
+            preview: None,
+            orphans_go: None,
+            holds_back: None,
             is_recorded: false,
             shard: None,
             warnings: Vec::new(),

@@ -276,6 +276,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn more_keys_than_one_are_counted_as_people_count() {
+        let source = tempfile::tempdir().unwrap();
+        let refused = || {
+            let walk = crate::deploy::walk::walk(source.path(), "", &WalkRules::default()).unwrap();
+            guard_secrets(&walk).unwrap_err().to_string()
+        };
+        for (name, more) in [
+            ("id_rsa", ""),
+            ("id_rsa2/id_rsa", " (and 1 more file like it)"),
+            ("x/id_rsa", " (and 2 more files like it)"),
+        ] {
+            let path = source.path().join(name);
+            create_dir_all(path.parent().unwrap()).unwrap();
+            write(path, "whatever it holds").unwrap();
+            assert!(refused().contains(&format!("id_rsa is a private key{more}; ")), "{}", refused());
+        }
+    }
+
     #[cfg(unix)]
     #[test]
     fn a_link_is_checked_by_what_it_leads_to() {

@@ -29,8 +29,7 @@ fn read(bucket: &str, key: &str, bytes: &[u8]) -> Option<DeployHistory> {
     let can_roll_back = state.preview.is_none() && !target.contains(char::is_control);
     let sure = restorable(&deploys);
     let deploys = deploys.into_iter().zip(sure).map(|(deployed, sure)| PastDeploy {
-        rollback: (can_roll_back && !deployed.deploy.contains(char::is_control))
-            .then(|| command(&target, &deployed.deploy)),
+        rollback: (can_roll_back && !deployed.deploy.contains(char::is_control)).then(|| command(&target, &deployed)),
         written: (
             format!("{folder}{}", intent::file_name(&deployed.deploy)),
             format!("{folder}{}", manifest::file_name(&deployed.deploy)),
@@ -50,7 +49,7 @@ fn read(bucket: &str, key: &str, bytes: &[u8]) -> Option<DeployHistory> {
     })
 }
 
-fn command(target: &str, deploy: &str) -> String {
+fn command(target: &str, deployed: &Deployed) -> String {
     let word = |text: &str| shell_word(Path::new(text));
     // Most targets contain nothing that needs quoting.
     let target = target.strip_prefix("s3://").map_or_else(
@@ -60,7 +59,8 @@ fn command(target: &str, deploy: &str) -> String {
             plain => format!("s3://{plain}"),
         },
     );
-    format!("shipfront rollback {target} --to {} --local", word(deploy))
+    let allowed = if deployed.is_complete() { "" } else { " --allow-removals" };
+    format!("shipfront rollback {target} --to {}{allowed} --local", word(&deployed.deploy))
 }
 
 fn notes(deployed: &Deployed, sure: Restorable) -> Vec<String> {
@@ -70,21 +70,37 @@ fn notes(deployed: &Deployed, sure: Restorable) -> Vec<String> {
     let restored = deployed.restored.as_ref().map(|deploy| format!("rolled back to {deploy}"));
     let promoted = deployed.promoted.as_ref().map(|preview| format!("promoted {preview}"));
     let unsure = (sure == Restorable::Unknown).then(|| "perhaps not wholly restorable".to_owned());
-    [build, commit, restored, promoted, unsure].into_iter().flatten().collect()
+    let incomplete = (!deployed.is_complete()).then(|| "incomplete".to_owned());
+    [build, commit, restored, promoted, incomplete, unsure].into_iter().flatten().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn deployed(deploy: &str, left: u64) -> Deployed {
+        let fields = serde_json::json!({
+            "deploy": deploy, "at": "2026-11-26T00:00:00Z", "uploaded": 1, "pruned": 0, "left": left,
+        });
+        serde_json::from_value(fields).unwrap()
+    }
+
     #[test]
     fn a_command_is_quoted_where_a_shell_would_read_it_otherwise() {
+        let command = |target: &str, deploy: &str| command(target, &deployed(deploy, 0));
         assert_eq!(command("s3://b/docs", "2026-x"), "shipfront rollback s3://b/docs --to 2026-x --local");
         assert_eq!(
             command("s3://b/my docs; rm -r ~", "x$(id)"),
             "shipfront rollback 's3://b/my docs; rm -r ~' --to 'x$(id)' --local"
         );
         assert_eq!(command("s3://b/it's", "x"), r"shipfront rollback 's3://b/it'\''s' --to x --local");
+    }
+
+    #[test]
+    fn a_deploy_that_is_incomplete_is_said_to_be_and_its_command_is_one_that_works() {
+        let half = deployed("x", 3);
+        assert!(notes(&half, Restorable::Yes).contains(&"incomplete".to_owned()));
+        assert_eq!(command("s3://b", &half), "shipfront rollback s3://b --to x --allow-removals --local");
     }
 
     #[test]

@@ -59,6 +59,14 @@ pub struct Deployed {
     pub extra: Map<String, Value>,
 }
 
+impl Deployed {
+    /// Whether its site is a whole one. One that was interrupted, or of which files failed, left some as they were before:
+    /// what viewers got was neither build.
+    pub fn is_complete(&self) -> bool {
+        self.left == 0
+    }
+}
+
 /// Whether a deploy's site can be restored, as far as the record shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -178,8 +186,9 @@ impl State {
         if history_update.is_same_site
             && let Some(last) = before.next()
         {
-            // It replaced nothing, so the last one's value applies.
+            // It replaced nothing: the last one's word stands, also on whether its site is a whole one.
             deployed.kept_copies = last.kept_copies;
+            deployed.left = last.left;
             deployed.build = deployed.build.or(last.build);
             deployed.commit = deployed.commit.or(last.commit);
             deployed.restored = deployed.restored.or(last.restored);

@@ -65,12 +65,17 @@ pub fn other_name(name: &str, found: &str, place: &Target) -> Error {
 }
 
 impl NewPreview {
+    /// When one that is deployed `now` expires.
+    pub fn expires(&self, now: Timestamp) -> Timestamp {
+        let lasts = SignedDuration::try_from(self.lasts).unwrap_or(SignedDuration::MAX);
+        now.saturating_add(lasts).unwrap_or(Timestamp::MAX)
+    }
+
     /// The note for the record, replacing the one before.
     pub(super) fn note(&self, now: Timestamp, before: Option<&PreviewNote>) -> PreviewNote {
-        let lasts = SignedDuration::try_from(self.lasts).unwrap_or(SignedDuration::MAX);
         PreviewNote {
             name: self.name.clone(),
-            expires: now.saturating_add(lasts).unwrap_or(Timestamp::MAX),
+            expires: self.expires(now),
             production: self.production.clone(),
             bytes: before.and_then(|before| before.bytes),
             extra: before.map(|before| before.extra.clone()).unwrap_or_default(),

@@ -200,8 +200,7 @@ fn closing(report: &Report) -> Markup {
             "Cost at list prices: " (report.cost) "."
             @if let Some(allowance) = &report.allowance { br; (allowance) }
             @if let Some(verified) = &report.verified {
-                br; "Verified at " code { (Shown(&verified.site)) } ": " (verified.checked) " of " (verified.urls)
-                " changed URLs, " (verified.verdict())
+                br; (verified.headline()) " " code { (Shown(&verified.site)) } ": " (verified.verdict())
             }
             br; "Deploy " code { (Shown(&report.deploy)) } ", " (format!("{:.1} s", report.seconds.total))
             ", shipfront " (report.shipfront)

@@ -24,7 +24,7 @@ use crate::wording::grouped;
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use shipfront_site::Warning;
-use verdict::{Mood, counted};
+use verdict::Mood;
 
 const STYLE: &str = include_str!("page/style.css");
 /// From this many changes on, folders and treemaps help; fewer are a list.
@@ -266,11 +266,8 @@ fn verified(report: &Report) -> Markup {
     html! {
         @if let Some(verified) = &report.verified {
             section {
-                h2 { "Verified" }
-                p {
-                    (link(Some(&verified.site), &verified.site)) ": " (verified.checked) " of "
-                    (counted(verified.urls, "changed URL", "changed URLs")) ", " (verified.verdict())
-                }
+                h2 { "Verification" }
+                p { (verified.headline()) " " (link(Some(&verified.site), &verified.site)) ": " (verified.verdict()) }
             }
         }
     }

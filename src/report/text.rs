@@ -12,12 +12,15 @@ use crate::error::Result;
 use crate::escape::Shown;
 use crate::outcome::Outcome;
 use crate::record::intent::left_by;
-use crate::report::{Report, ReportedChange};
+use crate::report::{Fate, Report, ReportedChange};
 use crate::terminal::Terminal;
-use crate::wording::{counted, grouped};
+use crate::wording::{counted, grouped, listed};
 use changes::{Manner, Waves};
 use indicatif::DecimalBytes;
 use std::fmt::{self, Display, Formatter};
+
+/// So many objects that stay are named.
+const NAMED: usize = 3;
 
 impl Display for Report {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
@@ -97,7 +100,12 @@ impl Report {
 
     fn write_changes(&self, out: &mut Formatter<'_>, beside: &invalidation::Beside<'_>) -> fmt::Result {
         let of_wave = |(wave, title): (Wave, &'static str)| {
-            let listed = |change: &&ReportedChange| change.wave == wave && (change.is_visible() || self.verbose);
+            // What a preview has from production differs in nothing from it.
+            let is_new = |change: &ReportedChange| {
+                let is_copy = self.preview.is_some() && change.action == Action::Copy;
+                change.is_visible() && !(is_copy && matches!(change.fate, Fate::Planned | Fate::Done))
+            };
+            let listed = |change: &&ReportedChange| change.wave == wave && (self.verbose || is_new(change));
             (title, self.changes.iter().filter(listed).collect::<Vec<_>>())
         };
         let waves: Waves<'_> =
@@ -133,14 +141,18 @@ impl Report {
             true => "that this site does not have",
             false => "no longer in the source",
         };
-        // The record, which the status shows, does not know what is only planned.
-        let until = if self.outcome.is_plan() { "(--prune-after)" } else { "('shipfront status' shows until when)" };
         let kept = self.changes.iter().filter(|change| change.action == Action::Orphan);
         let (foreign, ours): (Vec<_>, Vec<_>) = kept.partition(|change| change.reason == Reason::Foreign);
         let objects = |count: usize| (counted(count as u64, "object"), if count == 1 { "stays" } else { "stay" });
         if !ours.is_empty() {
             let (objects, stay) = objects(ours.len());
-            writeln!(out, "{objects} {what} {stay} for now {until}")?;
+            let keys = ours.iter().map(|change| Shown(&change.key).to_string()).take(NAMED).collect::<Vec<_>>();
+            let named = if ours.len() <= NAMED { format!(": {}", listed(&keys)) } else { String::new() };
+            // They go with the first deploy that is later, each at its own time.
+            let until = self.orphans_go.map(|go| format!("until {} (--prune-after)", go.strftime("%Y-%m-%d")));
+            let until = until.unwrap_or_else(|| "for now (--prune-after)".to_owned());
+            let least = if self.orphans_go.is_some() && ours.len() > 1 { "at least " } else { "" };
+            writeln!(out, "{objects} {what} {stay} {least}{until}{named}")?;
         }
         if !foreign.is_empty() {
             let (objects, stay) = objects(foreign.len());
@@ -151,12 +163,7 @@ impl Report {
 
     fn write_verified(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let Some(verified) = &self.verified else { return Ok(()) };
-        let (checked, urls) = (verified.checked, counted(verified.urls as u64, "changed URL"));
-        let (site, verdict) = (Shown(&verified.site), verified.verdict());
-        match verified.is_unanswered() {
-            true => writeln!(out, "Not verified at {site}: none of {urls} answered")?,
-            false => writeln!(out, "Verified at {site}: {checked} of {urls}, {verdict}")?,
-        }
+        writeln!(out, "{} {}: {}", verified.headline(), Shown(&verified.site), verified.verdict())?;
         if let [first, rest @ ..] = verified.overridden.as_slice() {
             let more = if rest.is_empty() { String::new() } else { format!(", and {} more like it", rest.len()) };
             let (url, found) = (Shown(&first.url), Shown(&first.found));

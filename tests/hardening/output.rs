@@ -82,3 +82,20 @@ async fn an_absolute_source_is_deployed_from_a_directory_that_was_removed() {
     found.says("Settings from");
     from_there(&["plan", "public", TARGET]).expect(2).says("the working directory was removed");
 }
+
+/// Whoever asks for JSON reads stdout, also where the line makes no sense.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_cannot_be_read_is_json_where_that_is_asked_for() {
+    let world = World::new(&SITE).await;
+    for line in [
+        &["deploy", "site", "--bogus", "--json"][..],
+        &["--json", "deplyo"],
+        &["plan", "--json=true", "--max-delete", "few"],
+    ] {
+        let run = world.run(line).expect(2);
+        assert_eq!(run.outcome(), "failed", "{line:?}: {}", run.stdout);
+        assert!(run.json["error"].as_str().is_some_and(|error| !error.is_empty()), "{line:?}: {}", run.stdout);
+        assert!(run.stderr.contains("error:"), "{}", run.stderr);
+    }
+    assert_eq!(world.run(&["deploy", "site", "--bogus"]).expect(2).stdout, "");
+}

@@ -74,8 +74,8 @@ fn invalidates(run: Run, distribution: &Distribution, item: &str) {
 fn status_finds_the_site_of_a_source_or_a_target() {
     let machine = Machine::new();
     let early = machine.run(&["status", "SITE", "--local"]).ended_with(1);
-    early.says("does not exist");
-    early.says("shipfront deploy DIRECTORY --local");
+    early.says("has not been deployed to the local edge");
+    early.says("deploy it first, with 'shipfront deploy /");
     machine.deploy();
     let of_source = machine.run(&["status", "SITE", "--local", "--json"]).ended_with(0).json();
     assert!(of_source["last"]["uploaded"].as_u64().is_some_and(|uploaded| uploaded > 0), "{of_source:#}");
@@ -208,4 +208,95 @@ fn a_site_on_the_local_edge_is_rolled_back_by_its_source() {
     assert_eq!(back["objects"]["copied"], 2, "{back:#}");
     let settled = machine.run(&["deploy", "SITE", "--local", "--json"]).ended_with(0).json();
     assert_eq!(settled["outcome"], "nothing-to-do", "{settled:#}");
+}
+
+/// Neither a bucket nor an address that is this machine's own business is what a person is told.
+#[test]
+fn a_site_that_was_not_deployed_is_named_as_it_was_typed() {
+    let machine = Machine::new();
+    let run = machine.run(&["status", "nope", "--local"]).ended_with(1);
+    run.says("nope has not been deployed to the local edge");
+    run.says("no such directory");
+    let listed = machine.run(&["previews", "SITE", "--local"]).ended_with(0).stdout;
+    assert!(listed.contains("No previews at ") && listed.contains("--local --preview NAME"), "{listed}");
+    machine.run(&["previews", "SITE", "--local", "--prune"]).ended_with(0);
+    machine.run(&["previews", "SITE", "--local", "--remove", "foo"]).ended_with(6).says("there is no preview foo");
+    machine.deploy();
+    let run = machine.run(&["promote", "foo", "SITE", "--local"]).ended_with(1);
+    run.says("there is no preview foo");
+    run.says("--preview foo");
+}
+
+#[test]
+fn a_target_of_the_settings_is_said_to_be_on_the_local_edge() {
+    let machine = Machine::new();
+    std::fs::write(
+        machine.directory().join("shipfront.toml"),
+        "target = \"s3://www.example.com\"\nsource = \"site\"\n",
+    )
+    .unwrap();
+    let said = |arguments: &[&str]| {
+        let run = run(machine.command(arguments).current_dir(machine.directory())).ended_with(0);
+        let edge = run.stdout.contains("s3://www.example.com (local edge)");
+        assert!(edge, "{arguments:?}: {}", run.stdout);
+    };
+    said(&["plan", "--local"]);
+    run(machine.command(&["deploy", "--local"]).current_dir(machine.directory())).ended_with(0);
+    said(&["deploy", "--local"]);
+    said(&["status", "--local"]);
+    said(&["history", "--local"]);
+    said(&["rules", "--local"]);
+    said(&["doctor", "--local"]);
+    said(&["rollback", "--local", "--plan", "--to", "2"]);
+}
+
+#[test]
+fn a_rollback_leads_to_no_address_that_nobody_serves() {
+    let machine = Machine::new();
+    machine.run(&["deploy", "SITE", "--local"]).ended_with(0);
+    machine.write("index.html", "<!doctype html><title>Two</title>");
+    machine.run(&["deploy", "SITE", "--local"]).ended_with(0);
+    let alone = machine.run(&["rollback", "SITE", "--local"]).ended_with(0);
+    assert!(!alone.stdout.contains("://"), "{}", alone.stdout);
+    alone.says("Nothing serves it now");
+    let served = super::preview::Preview::start(&machine);
+    machine.run(&["deploy", "SITE", "--local"]).ended_with(0);
+    let url = format!("http://{}/", served.authority);
+    for _ in 0..2 {
+        let back = machine.run(&["rollback", "SITE", "--local"]).ended_with(0);
+        assert_eq!(back.stdout.lines().last(), Some(url.as_str()), "{}", back.stdout);
+    }
+}
+
+#[test]
+fn conformance_needs_no_target_on_the_local_edge() {
+    let machine = Machine::new();
+    for arguments in [&["conformance", "--local"][..], &["conformance", "SITE", "--local"]] {
+        let run = machine.run(&[arguments, &["--check", "deleting-nothing"]].concat()).ended_with(0);
+        run.says("This sends a few requests to S3");
+    }
+}
+
+#[test]
+fn the_doctor_knows_the_local_edge() {
+    let machine = Machine::new();
+    machine.write("_redirects", "/old /index.html\n");
+    machine.deploy();
+    let said = machine.run(&["doctor", "SITE", "--local", "--verbose"]).ended_with(0).stdout;
+    for line in [
+        "✓ versioning: off, not needed: the local edge keeps copies",
+        "✓ conditional writes: the local edge supports them",
+        "is attached, and shipfront's for s3://",
+    ] {
+        assert!(said.contains(line), "{line:?} is not in {said}");
+    }
+    assert!(!said.contains("publish-rules is off"), "{said}");
+}
+
+#[test]
+fn unlock_prints_json_where_it_is_asked_for() {
+    let machine = Machine::new();
+    machine.deploy();
+    let unlocked = machine.run(&["unlock", "SITE", "--local", "--json"]).ended_with(0).json();
+    assert_eq!(unlocked["outcome"], "free", "{unlocked:#}");
 }

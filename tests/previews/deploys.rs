@@ -2,7 +2,7 @@
 
 use super::{AT, PREVIEWS, bodies, change, changed, listed, original, preview, production, text, world};
 use crate::world::aws::s3;
-use crate::world::site::{ALWAYS, BUCKET, World, denied};
+use crate::world::site::{ALWAYS, BUCKET, TARGET, World, denied};
 use shipfront_site::host_label::host_label;
 use std::collections::BTreeMap;
 
@@ -187,4 +187,27 @@ async fn previews_in_production_and_such_without_a_record_are_refused() {
         world.deploy(&[&["--preview", "one"], options].concat()).expect(2).says(said);
     }
     assert_eq!(world.writes(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_says_what_it_is_what_it_copied_and_when_it_expires() {
+    let world = world().await;
+    change(&world);
+    let source = world.source().to_str().unwrap();
+    let deploy = |more: &[&str]| {
+        let line = [&["deploy", source, TARGET, "--preview", "feature/search", "--previews-target", AT], more].concat();
+        world.run(&line).expect(0).stdout
+    };
+    let first = deploy(&[]);
+    let line = first.lines().find(|line| line.contains("Deployed")).unwrap();
+    assert!(line.starts_with("✓ Deployed preview feature/search"), "{line}");
+    assert!(line.contains("5 new files (2 copied from production) in ") && line.contains("; expires 20"), "{line}");
+    // What production has as well is no news of the preview.
+    assert!(first.contains("new.html") && !first.contains("about.html"), "{first}");
+    world.write("new.html", "newer");
+    world.write("about.html", "about us");
+    let report = preview(&world, "feature/search", &[]).expect(0);
+    assert_eq!(report.json["preview"]["name"], "feature/search");
+    assert!(report.json["preview"]["expires"].as_str().unwrap().starts_with("20"), "{}", report.stdout);
+    assert!(deploy(&[]).contains("✓ No changes: ") && deploy(&["--verbose"]).contains("; expires 20"));
 }

@@ -1,7 +1,7 @@
 //! What the history shows, and what it keeps.
 
-use super::{change, empty, history, rollback, twice};
-use crate::world::site::{BUCKET, TARGET, World, run};
+use super::{bodies, change, empty, first, history, rollback, second, twice};
+use crate::world::site::{BUCKET, TARGET, World, denied, run};
 use serde_json::{Value, json};
 
 /// The files of the record, except the state.
@@ -93,4 +93,80 @@ async fn where_an_earlier_version_deployed_in_between_what_it_removed_is_named()
     assert_eq!(history(&world)[1]["restorable"], "no");
     rollback(&world, &[]).expect(6).says("an older version of shipfront has deployed since");
     assert_eq!(world.writes(), [""; 0]);
+}
+
+/// The site, a deploy of which one page fails, and the deploy that finishes it.
+async fn with_a_half() -> World {
+    let world = empty().await;
+    world.deploy(&["--build-number", "41"]).expect(0);
+    change(&world);
+    world.fault_of("PutObject", "index.html", 0, 1, denied());
+    world.deploy(&["--build-number", "42"]).expect(3);
+    world.deploy(&["--build-number", "42"]).expect(0);
+    world.edge.clear_requests();
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_that_is_incomplete_is_shown_as_such_and_is_never_the_one_that_comes_back_by_default() {
+    let world = with_a_half().await;
+    let deploys = history(&world);
+    let of = |name: &str| deploys.iter().map(|deploy| deploy[name].clone()).collect::<Vec<_>>();
+    assert_eq!(of("incomplete"), [false, true, false]);
+    // The page that failed, the removal that waits for it, and what was not begun any more.
+    let left = deploys[1]["left"].as_u64().filter(|left| *left >= 2).unwrap();
+    let text = world.run(&["history", TARGET]).expect(0).stdout;
+    assert!(text.contains(&format!("; incomplete: {left} files were not deployed\n")), "{text}");
+    rollback(&world, &[]).expect(0);
+    assert_eq!(bodies(&world).await, first());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_that_is_incomplete_comes_back_only_if_it_is_named_and_allowed() {
+    let world = with_a_half().await;
+    let deploys = history(&world);
+    let half = deploys[1]["deploy"].as_str().unwrap();
+    for options in [&["--to", half][..], &["--to", half, "--plan"], &["--allow-removals", "--to", "20010101t"]] {
+        let refused = rollback(&world, options).expect(6);
+        assert_eq!(refused.outcome(), "refused");
+    }
+    rollback(&world, &["--to", half]).expect(6).says("is incomplete: ");
+    rollback(&world, &["--to", half]).says(&format!("--to {half} --allow-removals"));
+    assert_eq!(world.writes(), [""; 0]);
+    // Of a build it is the whole one.
+    world.write("index.html", "welcome three");
+    world.deploy(&["--build-number", "43"]).expect(0);
+    rollback(&world, &["--build", "42"]).expect(0);
+    assert_eq!(bodies(&world).await, second());
+    rollback(&world, &["--to", half, "--allow-removals"]).expect(0);
+    let back = bodies(&world).await;
+    assert_eq!((&*back["index.html"], &*back["app.js"]), ("welcome", "code two"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_only_incomplete_deploys_are_kept_none_comes_back_by_itself() {
+    let world = empty().await;
+    world.fault_of("PutObject", "index.html", 0, 1, denied());
+    world.deploy(&["--build-number", "41"]).expect(3);
+    world.deploy(&["--build-number", "41"]).expect(0);
+    rollback(&world, &[]).expect(6).says("is incomplete: ");
+    world.write("index.html", "welcome two");
+    world.deploy(&["--build-number", "42"]).expect(0);
+    // The one that finished it is whole.
+    rollback(&world, &[]).expect(0);
+    assert_eq!(bodies(&world).await, first());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_of_which_nothing_landed_leaves_the_site_of_the_last_a_whole_one() {
+    let world = empty().await;
+    world.deploy(&[]).expect(0);
+    change(&world);
+    world.fault_of("PutObject", "app.js", 0, 1, denied());
+    world.deploy(&[]).expect(1);
+    let deploys = history(&world);
+    assert_eq!((deploys.len(), &deploys[0]["incomplete"]), (1, &json!(false)), "{deploys:?}");
+    world.deploy(&[]).expect(0);
+    rollback(&world, &[]).expect(0);
+    assert_eq!(bodies(&world).await, first());
 }

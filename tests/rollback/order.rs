@@ -10,7 +10,9 @@ async fn builds_up_to_the_one_that_was_rolled_back_stay_away_until_a_newer_one()
     world.deploy(&["--build-number", "41"]).expect(0);
     change(&world);
     world.deploy(&["--build-number", "42"]).expect(0);
-    let run = rollback(&world, &["--build", "41"]).expect(0).says("until a newer one is deployed");
+    let run = rollback(&world, &["--build", "41"])
+        .expect(0)
+        .says("Build 42 and older ones are refused until a newer build is deployed");
     assert_eq!(run.objects("copied"), 3);
     assert_eq!(bodies(&world).await, first());
     for number in ["41", "42"] {
@@ -78,4 +80,20 @@ async fn a_deploy_that_comes_in_between_is_rolled_back_over_with_its_own_looks()
     let run = finish(late).expect(0);
     assert_eq!(run.objects("pruned"), 2, "{}", run.stdout);
     assert_eq!(bodies(&world).await, first());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_build_has_a_number_nothing_is_said_of_builds() {
+    let world = twice().await;
+    let back = world.run(&["rollback", TARGET]).expect(0);
+    assert!(!back.stderr.contains("refused"), "{}", back.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_a_build_is_offered_builds() {
+    let world = empty().await;
+    world.deploy(&["--build-number", "41"]).expect(0);
+    change(&world);
+    world.deploy(&["--build-number", "42"]).expect(0);
+    rollback(&world, &["--build", "7"]).expect(6).says("available builds: 41; ");
 }

@@ -120,3 +120,26 @@ async fn a_line_that_leads_round_in_a_circle_is_shown_as_one_without_effect() {
     assert_eq!(line["change"], "no-effect", "{}", plan.stdout);
     assert!(line["reason"].as_str().unwrap().contains("redirects in a loop"), "{line}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_cannot_be_done_is_called_so_in_the_plan_and_among_the_live_rules() {
+    let world = world(&[("index.html", "one")]).await;
+    world.write("_redirects", "/x /y 404\n/old /index.html\n");
+    let plan = world.run(&["plan", world.source().to_str().unwrap(), TARGET, "--publish-rules"]).expect(0).stdout;
+    assert!(plan.contains("  ! /x /y 404  not done: /x answers with status 404\n"), "{plan}");
+    assert!(plan.contains("  + /old /index.html  new\n") && !plan.contains("+ /x"), "{plan}");
+    publish(&world).expect(0);
+    let shown = world.run(&["rules", TARGET]).expect(0).stdout;
+    assert!(shown.contains("! /x /y 404  not done: /x answers with status 404\n  /old /index.html\n"), "{shown}");
+    let json = world.run(&["rules", TARGET, "--json"]).expect(0).json;
+    assert_eq!((json["not_done"].as_array().unwrap().len(), &json["redirects"][0]), (1, &"/x /y 404".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_any_rules_none_is_said_to_be_live() {
+    let world = world(&[("index.html", "one")]).await;
+    publish(&world).expect(0);
+    let shown = world.run(&["rules", TARGET]).expect(0).stdout;
+    assert!(shown.starts_with(&format!("no redirect or header rules of {TARGET}")), "{shown}");
+    assert!(shown.contains("site-request, live, without rules"), "{shown}");
+}

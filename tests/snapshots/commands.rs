@@ -118,7 +118,16 @@ async fn a_preview_from_its_deploy_to_its_promotion_and_removal() {
 async fn commands_of_other_tools() {
     let world = site().await;
     let mut shell = Shell::of(&world);
-    for line in ["sync public s3://www.example.com", "ls", "rm", "mb", "invalidation", "deplyo", "deploy --dry-run"] {
+    for line in [
+        "sync public s3://www.example.com",
+        "ls",
+        "rm",
+        "mb",
+        "invalidation",
+        "deplyo",
+        "deploy --dry-run",
+        "deploy --delete",
+    ] {
         shell.types(line);
     }
     shell.reads("other-tools");

@@ -109,6 +109,7 @@ async fn what_is_typed_and_makes_no_sense() {
         "deploy public",
         "deploy public www.example.com",
         "deploy missing s3://www.example.com",
+        "deploy s3://www.example.com public",
         "deploy public s3://no-such-bucket --distribution none",
         "deploy public s3://www.example.com --distribution E0000000000000",
         "deploy public s3://www.example.com --max-delete few",
@@ -135,5 +136,6 @@ async fn settings_that_make_no_sense() {
         shell.meanwhile(&format!("shipfront.toml: {}", text.trim().replace('\n', " / ")));
         shell.types("deploy public s3://www.example.com");
     }
-    shell.reads("settings");
+    std::fs::write(world.outside().join("shipfront.toml"), "source = \"public\"\n").unwrap();
+    shell.meanwhile("shipfront.toml: source = \"public\"").types("deploy --env staging").reads("settings");
 }

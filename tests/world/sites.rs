@@ -250,7 +250,7 @@ pub(crate) async fn promote(
     let choice = Choice::Preview(Promoted { name: name.to_owned(), target: place, deploy: None });
     let terminal = Terminal::new(Volume::Quiet, true);
     let deploy = Deploy::new(&settings, &aws, &terminal, CancellationToken::new());
-    let run = Box::pin(deploy.rollback(&Rollback { choice, overwrite_foreign: false })).await;
+    let run = Box::pin(deploy.rollback(&Rollback { choice, overwrite_foreign: false, allow_incomplete: false })).await;
     run.map(|run| Report::new(run, &terminal))
 }
 

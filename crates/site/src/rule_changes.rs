@@ -36,6 +36,8 @@ pub enum LineChange {
     Gone,
     /// It exists, but has no effect on this site.
     NoEffect,
+    /// It is there, and what it says cannot be done.
+    NotDone,
 }
 
 impl LineChange {
@@ -46,6 +48,7 @@ impl LineChange {
             LineChange::Changed => "changed",
             LineChange::Gone => "gone",
             LineChange::NoEffect => "no effect",
+            LineChange::NotDone => "not done",
         }
     }
 }
@@ -219,22 +222,25 @@ pub fn samples<'p>(
     of_lines.chain(of_paths).collect()
 }
 
-/// The lines among `findings` that have no effect on this site.
+/// The lines among `findings` that do nothing on this site, or that cannot be done.
 pub fn without_effect(findings: &[Finding], lines: &[RuleLine]) -> Vec<ChangedLine> {
-    // A request in a loop passes through.
-    let is_meant = |finding: &&Finding| matches!(finding.kind, FindingKind::NoEffect | FindingKind::Circle);
-    let findings = findings.iter().filter(is_meant);
     let of = |finding: &Finding| {
+        let change = match finding.kind {
+            // What leads round in a circle passes through.
+            FindingKind::NoEffect | FindingKind::Circle => LineChange::NoEffect,
+            FindingKind::CannotBeDone => LineChange::NotDone,
+            _ => return None,
+        };
         let line = lines.iter().find(|line| line.file == finding.file && line.line == finding.line)?;
         Some(ChangedLine {
             file: line.file,
             line: Some(line.line),
             rule: rule(line.file, &line.text),
-            change: LineChange::NoEffect,
+            change,
             reason: Some(finding.message.clone()),
         })
     };
-    findings.filter_map(of).collect()
+    findings.iter().filter_map(of).collect()
 }
 
 /// Requests whose responses get the headers of these lines.

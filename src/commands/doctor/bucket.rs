@@ -41,7 +41,7 @@ impl Doctor {
         findings.push(encryption(bucket.encryption().await));
         let versions = bucket.keeps_versions().await;
         let keeps_versions = matches!(versions, Ok(true));
-        findings.push(history::versioning(versions));
+        findings.push(history::versioning(versions, self));
         if keeps_versions {
             findings.push(history::lifecycle(bucket.version_rules().await));
         }
@@ -101,6 +101,7 @@ impl Doctor {
             },
             // <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>
             (false, true) => Finding::new(CONDITIONS, State::Ok, "every Amazon S3 bucket supports them"),
+            (false, false) if self.is_local => Finding::new(CONDITIONS, State::Ok, "the local edge supports them"),
             // An existing record may come from another store.
             (false, false) => Finding::new(CONDITIONS, State::NotChecked, "this store may not support them")
                 .fix("pass --probe to test it with an object beside the record; the first deploy tests it as well"),

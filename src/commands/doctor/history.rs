@@ -1,22 +1,29 @@
 //! What a rollback would find: the bucket's versions, and the lifecycle rules that delete them.
 
-use crate::commands::doctor::{Finding, State};
+use crate::commands::doctor::{Doctor, Finding, State};
 use crate::error::Result;
+use crate::record::Place;
 use crate::record::history::Deployed;
 use crate::s3::inspect::VersionRule;
+use crate::wording::counted;
 
 /// Versions that are deleted sooner go too soon: a fault may be noticed only after days.
 const FEWEST_DAYS: i32 = 7;
 
-/// Whether the bucket keeps versions.
-pub(super) fn versioning(found: Result<bool>) -> Finding {
+/// Whether the bucket keeps versions, or is in no need of them.
+pub(super) fn versioning(found: Result<bool>, doctor: &Doctor) -> Finding {
     const CHECK: &str = "versioning";
     match found {
         Ok(true) => Finding::new(CHECK, State::Ok, "on: 'shipfront rollback' restores earlier deploys"),
-        Ok(false) => {
-            let found = "off, so only deploys with history = \"copies\" can be rolled back";
-            Finding::new(CHECK, State::Ok, found)
+        Ok(false) if doctor.is_local => Finding::new(CHECK, State::Ok, "off, not needed: the local edge keeps copies"),
+        Ok(false) if doctor.keeps_copies => {
+            Finding::new(CHECK, State::Ok, "off, not needed: deploys keep copies (history = \"copies\")")
         }
+        Ok(false) if doctor.place == Place::Nowhere => {
+            Finding::new(CHECK, State::Ok, "off, and not needed without a deploy record")
+        }
+        Ok(false) => Finding::new(CHECK, State::Warning, "off, so no deploy can be rolled back")
+            .fix("turn on versioning, or set history = \"copies\" in shipfront.toml"),
         Err(error) => Finding::unanswered(CHECK, &error),
     }
 }
@@ -24,7 +31,8 @@ pub(super) fn versioning(found: Result<bool>) -> Finding {
 /// Which deploys are kept, once there are any other than the live one.
 pub(super) fn kept(deploys: &[Deployed]) -> Option<Finding> {
     let (last, before) = deploys.split_first().filter(|(_, before)| !before.is_empty())?;
-    let deploys = if before.len() == 1 { "1 deploy".to_owned() } else { format!("{} deploys", before.len()) };
+    let whole = before.iter().filter(|deployed| deployed.is_complete()).count() as u64;
+    let deploys = counted(whole, "deploy");
     let copies = if last.kept_copies { "; each keeps copies of what it replaces (history = \"copies\")" } else { "" };
     Some(Finding::new("history", State::Ok, format!("{deploys} before the live one can be restored{copies}")))
 }
@@ -65,6 +73,7 @@ pub(super) fn lifecycle(found: Result<Vec<VersionRule>>) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cloudfront::lookup::Which;
     use crate::error::Error;
 
     fn rule(days: Option<i32>, newer: i32, archive_days: Option<i32>) -> VersionRule {
@@ -84,6 +93,31 @@ mod tests {
             assert_eq!(lifecycle(Ok(rules.clone())).state, state, "{rules:?}");
         }
         assert_eq!(lifecycle(Err(Error::failed("no"))).state, State::NotChecked);
-        assert_eq!(versioning(Err(Error::failed("no"))).state, State::NotChecked);
+    }
+
+    #[test]
+    fn a_bucket_without_versions_is_well_only_where_something_else_keeps_what_is_replaced() {
+        let plain = Doctor {
+            target: shipfront_site::Target::parse("s3://www.example.com").unwrap(),
+            distributions: Which::Auto,
+            any_origin: false,
+            place: Place::Beside,
+            expected_owner: None,
+            probe: false,
+            publishes_rules: false,
+            keeps_copies: false,
+            is_local: false,
+        };
+        for (found, doctor, state) in [
+            (Ok(true), plain.clone(), State::Ok),
+            (Ok(false), plain.clone(), State::Warning),
+            (Ok(false), Doctor { keeps_copies: true, ..plain.clone() }, State::Ok),
+            (Ok(false), Doctor { is_local: true, ..plain.clone() }, State::Ok),
+            (Ok(false), Doctor { place: Place::Nowhere, ..plain.clone() }, State::Ok),
+            (Err(Error::failed("no")), plain.clone(), State::NotChecked),
+        ] {
+            let found = versioning(found, &doctor);
+            assert_eq!((found.state, found.fix.is_some() && state == State::Ok), (state, false), "{}", found.found);
+        }
     }
 }

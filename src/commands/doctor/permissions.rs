@@ -143,6 +143,8 @@ mod tests {
             expected_owner: None,
             probe: false,
             publishes_rules: false,
+            keeps_copies: false,
+            is_local: false,
         };
         evidence.findings(&doctor, has_iam, &[]).into_iter().map(|finding| (finding.state, finding.found)).collect()
     }

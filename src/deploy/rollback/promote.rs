@@ -4,7 +4,7 @@ use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::rollback::look::{Missing, Origin as Found};
 use crate::deploy::rollback::{Promoted, SourceDeploy};
 use crate::deploy::{Deploy, on_cores};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::record::Place;
 use crate::record::manifest::Row;
 use crate::record::preview::{no_preview, other_name, overlap};
@@ -86,7 +86,14 @@ impl Deploy<'_> {
         }
         let open = async |bucket: &Bucket| Session::open(self.aws, bucket, &Place::Beside).await;
         let owner = self.settings.expected_owner.as_deref();
-        let (bucket, session) = Bucket::open(self.aws, target, owner, open).await?;
+        let opened = Bucket::open(self.aws, target, owner, open).await;
+        let (bucket, session) = opened.map_err(|error| match error.kind() {
+            ErrorKind::NoSuchResource => {
+                let message = format!("there is no preview {name}: {error}; nothing was changed");
+                error.saying(message).hint(format!("'shipfront deploy SOURCE --preview {name}' makes one"))
+            }
+            _ => error,
+        })?;
         let mut session = session.filter(|session| !session.is_new()).ok_or_else(|| {
             Error::refused(format!("there is no preview {name} at {target}; nothing was changed"))
                 .hint("'shipfront previews' lists them")
@@ -116,8 +123,10 @@ impl Deploy<'_> {
         let Some(deployed) = session.deploys().into_iter().next() else {
             return unfinished("no deploy of it has finished".to_owned());
         };
-        if deployed.left > 0 {
-            let objects = if deployed.left == 1 { "1 object".to_owned() } else { format!("{} objects", deployed.left) };
+        // Also where nothing of it landed, so that the site is a whole one: it is not the one that was to be.
+        let left = session.last().map_or(0, |last| last.left).max(deployed.left);
+        if left > 0 {
+            let objects = if left == 1 { "1 object".to_owned() } else { format!("{left} objects") };
             return unfinished(format!("its last deploy left {objects} undone"));
         }
         let is_pinned = deploy.is_some();

@@ -5,6 +5,7 @@ use crate::deploy::entry::Entry;
 use crate::deploy::intent::pending;
 use crate::deploy::plan::Plan;
 use crate::record::intent::PendingChange;
+use crate::wording::counted;
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 
@@ -37,19 +38,40 @@ pub struct Difference {
 }
 
 impl Verified {
-    /// Whether no URL answered, so that nothing was verified.
-    pub fn is_unanswered(&self) -> bool {
-        self.checked > 0 && self.unanswered.len() == self.checked
+    /// What it is of a run in which no URL changed.
+    pub(in crate::deploy) fn of_nothing(site: String) -> Verified {
+        let (differences, overridden, unanswered) = (Vec::new(), Vec::new(), Vec::new());
+        Verified { site, urls: 0, checked: 0, differences, overridden, unanswered }
     }
 
-    /// A summary of the result.
+    /// What came of it, to be followed by the site: it is verified only if URLs were looked at, and some answered.
+    pub fn headline(&self) -> &'static str {
+        match self.checked {
+            0 => "Nothing to verify at",
+            checked if self.unanswered.len() == checked => "Not verified at",
+            _ => "Verified at",
+        }
+    }
+
+    /// What was found, in words that follow the site.
     pub fn verdict(&self) -> String {
+        let urls = counted(self.urls as u64, "changed URL");
+        if self.urls == 0 {
+            return "no URL changed".to_owned();
+        }
+        if self.unanswered.len() == self.checked {
+            return match self.checked {
+                1 => "the changed URL did not answer".to_owned(),
+                checked if checked == self.urls => format!("none of the {urls} answered"),
+                checked => format!("none of {checked} of the {urls} answered"),
+            };
+        }
         let said = match self.differences.len() {
             0 if self.unanswered.is_empty() => "as deployed".to_owned(),
-            0 if self.unanswered.len() == self.checked => return "no answer".to_owned(),
             0 => "no difference".to_owned(),
             different => format!("{different} serving something else"),
         };
+        let said = format!("{} of {urls}, {said}", self.checked);
         match self.unanswered.len() {
             0 => said,
             count => format!("{said}, {count} did not answer"),

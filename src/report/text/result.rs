@@ -7,7 +7,7 @@ use crate::escape::Shown;
 use crate::outcome::Outcome;
 use crate::report::text::invalidation;
 use crate::report::{Fate, Report};
-use crate::wording::{Mark, counted, grouped, listed};
+use crate::wording::{Mark, SiteAt, counted, grouped, listed};
 use shipfront_invalidation::DistributionId;
 use std::fmt::{self, Formatter};
 
@@ -29,7 +29,7 @@ impl Report {
 
     /// How the run ended, in one line, and how good that is; a plan is neither good nor bad.
     fn verdict(&self) -> (Option<Mark>, String) {
-        let target = Shown(&self.target);
+        let target = SiteAt::new(&self.target, self.is_local);
         let seconds = match self.seconds.total {
             seconds if seconds < 0.1 => "under 0.1 s".to_owned(),
             seconds => format!("{seconds:.1} s"),
@@ -44,14 +44,14 @@ impl Report {
             (done, false) => format!("{verb}{of}{place}: {done}"),
         };
         match self.outcome {
-            Outcome::NothingToDo => (Some(Mark::Good), self.nothing_to_do()),
+            Outcome::NothingToDo => (Some(Mark::Good), format!("{}{}", self.nothing_to_do(), self.expiry())),
             Outcome::Planned if !self.has_changes() => (Some(Mark::Good), self.nothing_to_do()),
             Outcome::Planned => (None, format!("{}; nothing was written", self.planned())),
             Outcome::Refused => {
                 let done = if done.is_empty() { "nothing to upload or remove" } else { &done };
-                (Some(Mark::Bad), format!("Refused: {done} in {}; nothing was written", self.place()))
+                (Some(Mark::Bad), format!("Refused: {done} in {target}; nothing was written"))
             }
-            Outcome::Deployed => (Some(Mark::Good), format!("{did} in {seconds}")),
+            Outcome::Deployed => (Some(Mark::Good), format!("{did} in {seconds}{}", self.expiry())),
             Outcome::Different => {
                 let urls = self.verified.as_ref().map_or(0, |verified| verified.differences.len() as u64);
                 let serve = if urls == 1 { "1 URL serves" } else { &format!("{} URLs serve", grouped(urls)) };
@@ -70,7 +70,7 @@ impl Report {
                 let so_far = if done.is_empty() { "nothing is live".to_owned() } else { format!("{done} live") };
                 (Some(Mark::Warning), format!("Interrupted: {so_far}{}; run it again to finish", self.missing()))
             }
-            Outcome::Failed => (Some(Mark::Bad), format!("Failed: nothing in {} was changed", self.place())),
+            Outcome::Failed => (Some(Mark::Bad), format!("Failed: nothing in {target} was changed")),
         }
     }
 
@@ -78,6 +78,9 @@ impl Report {
     fn verb(&self) -> (&'static str, String) {
         if let Some(preview) = self.source.strip_prefix(PROMOTED) {
             return ("Promoted", format!(" preview {}", Shown(preview)));
+        }
+        if let Some(preview) = &self.preview {
+            return ("Deployed", format!(" preview {}", Shown(&preview.name)));
         }
         match self.source.strip_prefix(RESTORED) {
             Some(deploy) => ("Rolled back", format!(" to deploy {}", Shown(deploy))),
@@ -87,6 +90,7 @@ impl Report {
 
     fn planned(&self) -> String {
         let (_, of) = self.verb();
+        let of = if self.preview.is_some() { String::new() } else { of };
         let of = match (self.source.strip_prefix(PROMOTED), of.is_empty()) {
             (_, true) => String::new(),
             (Some(preview), _) => format!(" to promote preview {}", Shown(preview)),
@@ -94,18 +98,13 @@ impl Report {
         };
         let done = self.done();
         let done = if done.is_empty() { "nothing to upload or remove" } else { &done };
-        let (source, target) = (Shown(&self.source), self.place());
+        let (source, target) = (Shown(&self.source), SiteAt::new(&self.target, self.is_local));
         let from = if of.is_empty() { format!(" for {source} -> {target}") } else { format!("{of} in {target}") };
         format!("Plan{from}: {done}")
     }
 
-    /// The target, and that it is not in AWS.
-    fn place(&self) -> String {
-        format!("{}{}", Shown(&self.target), if self.is_local { " (local edge)" } else { "" })
-    }
-
     fn nothing_to_do(&self) -> String {
-        let (source, target) = (Shown(&self.source), self.place());
+        let (source, target) = (Shown(&self.source), SiteAt::new(&self.target, self.is_local));
         if let Some(preview) = self.source.strip_prefix(PROMOTED) {
             return format!("No changes: {target} matches preview {}", Shown(preview));
         }
@@ -131,7 +130,19 @@ impl Report {
         let counts = [(new, "new file"), (changed, "change"), (removed, "removal")];
         let texts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, noun)| counted(*count, noun));
         let rules = (rules > 0).then(|| format!("the rules of {}", counted(rules, "function")));
-        listed(&texts.chain(rules).collect::<Vec<_>>())
+        let done = listed(&texts.chain(rules).collect::<Vec<_>>());
+        match self.objects.copied {
+            copied if copied > 0 && self.preview.is_some() => {
+                format!("{done} ({} copied from production)", grouped(copied))
+            }
+            _ => done,
+        }
+    }
+
+    /// When a preview expires: `; expires 2026-12-03`.
+    fn expiry(&self) -> String {
+        let expires = self.preview.as_ref().and_then(|preview| preview.expires);
+        expires.map(|expires| format!("; expires {}", expires.strftime("%Y-%m-%d"))).unwrap_or_default()
     }
 
     /// What was not done: `, 2 failed or not started`.

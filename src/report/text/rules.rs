@@ -23,13 +23,22 @@ pub(super) fn write(out: &mut Formatter<'_>, functions: &[ReportedFunction], ver
             )?;
         }
         let most = if verbose { usize::MAX } else { SHORT_LIST };
-        function.lines.iter().take(most).try_for_each(|line| write_line(out, line))?;
-        match function.lines.len().saturating_sub(most) {
+        let lines: Vec<&ChangedLine> =
+            function.lines.iter().filter(|line| !is_said_again(line, &function.lines)).collect();
+        lines.iter().take(most).try_for_each(|line| write_line(out, line))?;
+        match lines.len().saturating_sub(most) {
             0 => {}
             more => writeln!(out, "  ... and {more} more (--verbose names them)")?,
         }
     }
     Ok(())
+}
+
+/// Whether another entry says of the same line that it does nothing: then it is nothing new.
+fn is_said_again(line: &ChangedLine, lines: &[ChangedLine]) -> bool {
+    let is_idle = |line: &ChangedLine| matches!(line.change, LineChange::NoEffect | LineChange::NotDone);
+    let is_same = |other: &ChangedLine| (other.file, other.line) == (line.file, line.line) && is_idle(other);
+    !is_idle(line) && line.line.is_some() && lines.iter().any(is_same)
 }
 
 fn write_line(out: &mut Formatter<'_>, line: &ChangedLine) -> fmt::Result {
@@ -38,6 +47,7 @@ fn write_line(out: &mut Formatter<'_>, line: &ChangedLine) -> fmt::Result {
         LineChange::Changed => '~',
         LineChange::Gone => '-',
         LineChange::NoEffect => ' ',
+        LineChange::NotDone => '!',
     };
     let (rule, word) = (Shown(&line.rule), line.change.word());
     match &line.reason {
