@@ -318,10 +318,10 @@ fn columns(stream: &impl std::os::fd::AsFd) -> Option<u16> {
     terminal_size::terminal_size_of(stream).map(|(width, _)| width.0)
 }
 
-/// The width of the terminal; `None` if there is none.
-#[cfg(not(unix))]
-fn columns<S>(_stream: &S) -> Option<u16> {
-    terminal_size::terminal_size().map(|(width, _)| width.0)
+/// The same on Windows.
+#[cfg(windows)]
+fn columns(stream: &impl std::os::windows::io::AsHandle) -> Option<u16> {
+    terminal_size::terminal_size_of(stream).map(|(width, _)| width.0)
 }
 
 /// Wraps lines that are too long for the terminal, and indents continuation lines by two more.

@@ -1,6 +1,7 @@
 //! `conformance`: the edge satisfies every assumption; if it does not, each check says so; and nothing is left
 //! behind.
 
+mod hostile;
 mod otherwise;
 
 use crate::world::aws;

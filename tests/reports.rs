@@ -226,7 +226,7 @@ async fn the_buildspec_of_the_example_hands_codebuild_the_report_that_its_deploy
     assert_eq!((reports.files.len(), reports.file_format.as_str()), (1, "JUNITXML"));
 
     let world = World::new(&[("index.html", "i")]).await;
-    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_shipfront"), world.outside().join("shipfront")).unwrap();
+    std::os::unix::fs::symlink(crate::world::command::binary(), world.outside().join("shipfront")).unwrap();
     let path = format!("{}:{}", world.outside().display(), std::env::var("PATH").unwrap());
     let mut shell = clean("sh");
     toward(&mut shell, &world.edge).env("PATH", path).env("CODEBUILD_BUILD_SUCCEEDING", "1");

@@ -1,4 +1,5 @@
-//! SIGINT, SIGTERM and SIGHUP: the first lets requests in flight finish, the second ends the process.
+//! SIGINT, SIGTERM and SIGHUP, and what Windows has in their place: the first lets what is in flight finish, the second
+//! ends the process.
 
 use crate::exit::Exit;
 use crate::terminal::Terminal;
@@ -6,6 +7,8 @@ use crate::terminal::Terminal;
 use std::sync::LazyLock;
 #[cfg(unix)]
 use tokio::signal::unix::SignalKind;
+#[cfg(windows)]
+use tokio::signal::windows;
 use tokio_util::sync::CancellationToken;
 
 /// The message of a command that changes a site when it is asked to stop.
@@ -34,8 +37,24 @@ async fn signal() {
         () = arrival(SignalKind::hangup()), if !is_hangup_ignored() => {}
         _ = tokio::signal::ctrl_c() => {}
     }
-    #[cfg(not(unix))]
-    let _ = tokio::signal::ctrl_c().await;
+    // Ctrl-Break is what a build that is canceled sends, too. Windows ends a process whose window was closed after
+    // 5 seconds, whatever it does (<https://learn.microsoft.com/windows/console/handlerroutine>).
+    #[cfg(windows)]
+    tokio::select! {
+        () = arrival(windows::ctrl_break(), async |signal| _ = signal.recv().await) => {}
+        () = arrival(windows::ctrl_close(), async |signal| _ = signal.recv().await) => {}
+        () = arrival(windows::ctrl_shutdown(), async |signal| _ = signal.recv().await) => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+/// Waits for a signal, for ever where it cannot be listened to.
+#[cfg(windows)]
+async fn arrival<T>(signal: std::io::Result<T>, wait: impl AsyncFnOnce(&mut T)) {
+    match signal {
+        Ok(mut signal) => wait(&mut signal).await,
+        Err(_) => std::future::pending().await,
+    }
 }
 
 /// Waits for a signal, forever if it cannot be received.

@@ -209,18 +209,21 @@ fn what_the_tools_build_is_what_the_other_templates_take() {
     let phases = ["install", "build", "post_build"].map(|phase| script(&spec["phases"][phase]["commands"]));
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
-    crate::world::command::copy_directory(&repository("examples/lambda"), &root.join("examples/lambda"));
-    std::fs::create_dir(root.join("packaging")).unwrap();
-    std::fs::copy(repository("packaging/target"), root.join("packaging/target")).unwrap();
-    let tools = root.join("target/lambda/tools");
-    let cargo = "while [ \"$1\" != --lambda-dir ]; do shift; done\nmkdir -p \"$2/shipfront\"\n\
-                 python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1], \"w\").writestr(\"bootstrap\", \"built\")' \
-                 \"$2/shipfront/bootstrap.zip\"";
+    for folder in ["examples/lambda", "packaging"] {
+        crate::world::command::copy_directory(&repository(folder), &root.join(folder));
+    }
+    for file in ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"] {
+        std::fs::copy(repository(file), root.join(file)).unwrap();
+    }
+    let tools = root.join("target/packaging-tools");
+    let cargo = "while [ \"$1\" != --target ]; do shift; done\nmkdir -p \"target/$2/dist\"\n\
+                 printf built >\"target/$2/dist/shipfront\"";
     program(&tools.join("bin"), "cargo", cargo);
-    std::fs::copy(repository("examples/lambda/requirements.txt"), tools.join("requirements.txt")).unwrap();
+    std::fs::copy(repository("packaging/requirements.txt"), tools.join("requirements.txt")).unwrap();
     let bin = root.join("bin");
     program(&bin, "curl", "echo true");
-    program(&bin, "rustup", "exit 0");
+    program(&bin, "rustup", "[ \"$1\" != which ] || echo /toolchain/bin/rustc");
+    program(&bin, "rustc", "echo /toolchain");
     program(&bin, "aws", "printf '%s\\n' \"$@\" > called");
     let mut shell = clean("bash");
     shell

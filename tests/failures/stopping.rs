@@ -140,7 +140,7 @@ async fn hung_up(start: &str) -> i32 {
     let gate = Gate::default();
     world.fault_of("PutObject", "app.js", 0, 1, Fault::Hold(gate.clone()));
     let mut command = Command::new("sh");
-    command.args(["-c", &format!("{start}; exec \"$@\""), "sh", env!("CARGO_BIN_EXE_shipfront")]);
+    command.args(["-c", &format!("{start}; exec \"$@\""), "sh"]).arg(crate::world::command::binary());
     command.args(world.arguments("deploy", TARGET, &[]));
     world.settle(&mut command);
     let child = command.spawn().unwrap();

@@ -30,7 +30,7 @@ fn deploy_unprivileged(world: &World, options: &[&str]) -> Option<Run> {
     set_mode(world.outside(), 0o755);
     let step_down = |arguments: &[&str]| {
         let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", env!("CARGO_BIN_EXE_shipfront")]);
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(crate::world::command::binary());
         command.args(arguments);
         world.settle(&mut command);
         command

@@ -1,7 +1,7 @@
 //! Servers that answer as none of AWS's does: endlessly, or with names that cannot go into a request.
 
 use super::bombs::peak;
-use crate::world::command::{clean, run as run_to_end};
+use crate::world::command::{binary, clean, run as run_to_end};
 use crate::world::site::finish;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -43,7 +43,7 @@ fn answer(mut stream: TcpStream, start: &str, is_endless: bool) -> std::io::Resu
 }
 
 fn command(url: &str, arguments: &[&str]) -> Command {
-    let mut command = clean(env!("CARGO_BIN_EXE_shipfront"));
+    let mut command = clean(binary());
     command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).env("AWS_ENDPOINT_URL", url);
     command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test").env("AWS_REGION", "us-east-1");
     command

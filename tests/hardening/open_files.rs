@@ -7,7 +7,7 @@ use std::process::Command;
 fn limited(world: &World, limits: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("sh");
     let script = format!("ulimit {} && exec \"$0\" \"$@\"", limits.replace(" -H", " && ulimit -H"));
-    command.args(["-c", &script, env!("CARGO_BIN_EXE_shipfront")]).args(arguments);
+    command.args(["-c", &script]).arg(crate::world::command::binary()).args(arguments);
     world.settle(&mut command);
     command
 }

@@ -65,7 +65,7 @@ async fn an_absolute_source_is_deployed_from_a_directory_that_was_removed() {
         std::fs::create_dir(&gone).unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", "cd \"$0\" && rmdir \"$0\" && exec \"$@\""]).arg(&gone);
-        command.arg(env!("CARGO_BIN_EXE_shipfront")).args(arguments);
+        command.arg(crate::world::command::binary()).args(arguments);
         world.settle(&mut command);
         run(&mut command)
     };

@@ -126,11 +126,6 @@ fn the_steps_of_a_release_make_its_page_of_what_the_jobs_hand_over() {
             copy_directory(&artifacts.join(folder), &archives);
         }
     }
-    let lambda = runners.path("files").join("target/lambda");
-    fs::create_dir_all(&lambda).unwrap();
-    for zip in ["shipfront-arm64.zip", "shipfront-x86_64.zip"] {
-        fs::write(lambda.join(zip), zip).unwrap();
-    }
     runners.step("files", "Make them", &tag).ended_with(0);
     copy_directory(&runners.path("files/files"), &artifacts.join("files"));
     let made = ["shipfront-arm64.zip", "shipfront-image.tar", "shipfront-x86_64.zip", "shipfront.rb"];
@@ -141,8 +136,7 @@ fn the_steps_of_a_release_make_its_page_of_what_the_jobs_hand_over() {
     for name in names(&runners.path("npm/npm")).into_iter().filter(|name| name.ends_with(".tgz")) {
         fs::rename(runners.path("npm/npm").join(&name), artifacts.join("npm").join(name)).unwrap();
     }
-    fs::create_dir(artifacts.join("wheel-linux")).unwrap();
-    fs::write(artifacts.join("wheel-linux/shipfront.whl"), "wheel").unwrap();
+    copy_directory(&runners.path("files/wheels"), &artifacts.join("wheels"));
 
     runners.step("publish", "Release page", &tag).ended_with(0);
     let page = runners.path("publish/page");
@@ -157,7 +151,12 @@ fn the_steps_of_a_release_make_its_page_of_what_the_jobs_hand_over() {
     // Three files a target, the one for Windows, those that were made, and the checksums.
     assert_eq!(names(&page).len(), 3 * 4 + 1 + made.len() + 1, "{:?}", names(&page));
     runners.step("publish", "Collect the wheels", &tag).ended_with(0);
-    assert_eq!(names(&runners.path("publish/dist")), ["shipfront.whl"]);
+    // For each target one that says where it runs.
+    let wheels = names(&runners.path("publish/dist"));
+    assert_eq!(wheels.len(), 4, "{wheels:?}");
+    for platform in ["musllinux_1_1_x86_64", "musllinux_1_1_aarch64", "macosx_10_12_x86_64", "macosx_11_0_arm64"] {
+        assert!(wheels.iter().any(|name| name.ends_with(&format!("{platform}.whl"))), "{wheels:?}");
+    }
 
     runners.step("publish", "npm, the platforms first", &tag).ended_with(0);
     let called = fs::read_to_string(runners.path("publish/npm.called")).unwrap();

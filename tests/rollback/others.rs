@@ -134,6 +134,17 @@ async fn a_copy_whose_answer_is_lost_is_taken_for_what_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_does_not_know_of_object_ownership_may_have_acls() {
+    let world = twice().await;
+    let unknown = [(501, "NotImplemented"), (405, "MethodNotAllowed"), (404, "OwnershipControlsNotFoundError")];
+    for (status, code) in unknown {
+        world.fault("GetBucketOwnershipControls", 0, 1, error(status, code));
+        rollback(&world, &[]).expect(6).says("may have ACLs").says("hint: ").says("BucketOwnerEnforced");
+        assert_eq!(bodies(&world).await, second(), "{code}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_allowed_is_named_with_its_action() {
     let world = twice().await;
     world.edge.set_acls(BUCKET, true).unwrap();

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 
 /// How a run ended, and its output.
 #[derive(Clone)]
@@ -53,9 +54,13 @@ impl fmt::Debug for Run {
     }
 }
 
-/// The binary under test.
+/// The binary under test: that of this build, or the one that `SHIPFRONT_TEST_BINARY` names.
 pub(crate) fn binary() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_shipfront"))
+    static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
+        let named = std::env::var_os("SHIPFRONT_TEST_BINARY");
+        named.map_or_else(|| env!("CARGO_BIN_EXE_shipfront").into(), PathBuf::from)
+    });
+    &BINARY
 }
 
 /// A program with `PATH` and nothing else of this environment, so that no AWS configuration of the user gets in.

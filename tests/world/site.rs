@@ -1,6 +1,6 @@
 //! A site to deploy, an edge to deploy it to, and the binary that does it.
 
-use super::command::ROOT_CERTIFICATE;
+use super::command::{ROOT_CERTIFICATE, binary};
 use super::{aws, patience};
 use serde_json::Value;
 use shipfront_edge::{Edge, Fault, RecordedRequest, Rule};
@@ -144,7 +144,7 @@ impl World {
 
     /// The binary, with this world as its AWS and nothing of the machine's own configuration.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_shipfront"));
+        let mut command = Command::new(binary());
         command.args(arguments);
         self.settle(&mut command);
         command

@@ -201,23 +201,24 @@ impl Trial {
         let versions: Vec<_> =
             versions.iter().map(|(key, version)| of_version((key.as_str(), version.as_str()))).collect();
         self.remove(&versions).await?;
+        // What is known to be there first: whatever a listing says, it is removed.
         for _ in 0..SWEEPS {
+            if !left.is_empty() {
+                let keys: Vec<_> = left.iter().map(|key| Deletion { key, ..Deletion::default() }).collect();
+                self.remove(&keys).await?;
+                if is_interrupted {
+                    self.clock.sleep(SETTLING).await;
+                }
+            }
             // A name that something on the way might treat as a path out of the folder was not written by this run.
             let leads_out = |key: &str| key.split('/').any(|part| part == "." || part == "..");
             let (others, listed): (Vec<_>, Vec<_>) =
                 self.list(&self.bucket).await?.into_iter().partition(|object| leads_out(&object.key));
-            if let (true, true, Some(other)) = (left.is_empty(), listed.is_empty(), others.first()) {
-                return Err(Error::failed(format!("{:?} is not of this run", other.key)));
-            }
-            left.extend(listed.into_iter().map(|object| object.key));
-            if left.is_empty() {
-                return Ok(());
-            }
-            let keys: Vec<String> = std::mem::take(&mut left).into_iter().collect();
-            let keys: Vec<_> = keys.iter().map(|key| Deletion { key, ..Deletion::default() }).collect();
-            self.remove(&keys).await?;
-            if is_interrupted {
-                self.clock.sleep(SETTLING).await;
+            left = listed.into_iter().map(|object| object.key).collect();
+            match (left.is_empty(), others.first()) {
+                (false, _) => {}
+                (true, Some(other)) => return Err(Error::failed(format!("{:?} is not of this run", other.key))),
+                (true, None) => return Ok(()),
             }
         }
         Err(Error::failed("it is not empty"))
