@@ -74,7 +74,7 @@ pub enum Command {
     /// until the invalidation is complete.
     #[command(after_help = examples::INVALIDATE_EXAMPLES)]
     Invalidate(InvalidateArgs),
-    /// Show the last deploy, the lock, and files that are due for removal
+    /// Show the last deploy, the lock, and files due for removal
     #[command(after_help = examples::STATUS_EXAMPLES)]
     Status(record::StatusArgs),
     /// List the deploys that can be restored
@@ -161,7 +161,7 @@ pub enum Command {
     /// paths. You need --enable and --backfill only once.
     #[command(after_help = tags::EXAMPLES)]
     Tags(tags::TagsArgs),
-    /// Deploy the site to the local edge and serve it, with a dashboard of its cache
+    /// Serve the site on this machine, with a dashboard of its cache
     ///
     /// The dashboard shows every URL with its hits, its age and whether it is stale, and what the last invalidation
     /// evicted and why, while you deploy.

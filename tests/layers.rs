@@ -22,8 +22,8 @@ const LAYERS: [&str; 19] = [
     "outcome",
     "error",
     "exit",
-    "escape",
     "wording",
+    "escape",
     "open_files",
 ];
 

@@ -349,7 +349,7 @@ async fn doctor_and_policy_know_a_site_without_a_record_and_without_a_distributi
     let world = World::new(&[PAGE]).await;
     settings(&world, "target = \"s3://www.example.com/blog\"\nno-record = true\ndistribution = \"none\"\n");
     let doctor = run_there(&world, &["doctor", "--verbose"]).expect(0).stdout;
-    assert!(!doctor.contains("deploy record") && doctor.contains("deploys invalidate nothing"), "{doctor}");
+    assert!(!doctor.contains("deploy record:") && doctor.contains("deploys invalidate nothing"), "{doctor}");
     let policy = run_there(&world, &["policy"]).expect(0).stdout;
     assert!(!policy.contains(".shipfront") && !policy.contains("cloudfront"), "{policy}");
     // What is typed overrides it.

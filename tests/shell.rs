@@ -48,7 +48,7 @@ async fn standard_input_and_options_go_through() {
     let script = Script::new().await;
     run_with_input(&mut script.command(&["-"]), "/a\ncafé.html\n").ended_with(0);
     let json = script.run(&["--json", "--no-wait", "/b"]).ended_with(0).json();
-    assert_eq!(json["outcome"], "deployed");
+    assert_eq!(json["outcome"], "invalidated");
     assert_eq!(script.sent(), [vec!["/a", "/caf%C3%A9.html"], vec!["/b"]]);
 }
 

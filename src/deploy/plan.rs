@@ -189,7 +189,9 @@ impl Plan {
                 let newly = was_in_source || kind == ObjectKind::Pages || orphaned.is_some_and(|at| at > since);
                 self.newly_orphaned += u64::from(newly);
                 self.changes.push(Change::Remove { subject: subject(Reason::Orphaned), bytes: remote_size, late });
-                live(Some(since))
+                // Until it is removed, it is part of the site: a deploy that fails before that leaves the site of the
+                // last one, which a rollback restores with it.
+                live(orphaned)
             }
             Decision::Orphan(reason, since) => {
                 self.newly_orphaned += u64::from(was_in_source || orphaned.is_some_and(|at| at > since));

@@ -251,7 +251,7 @@ async fn the_text_says_what_was_promoted() {
     let arguments = ["promote", "new", TARGET, "--previews-target", super::AT];
     let plan = text(&world, &[&arguments[..], &["--plan"]].concat()).expect(0).stdout;
     assert!(plan.contains("Plan to promote preview new in s3://www.example.com"), "{plan}");
-    assert!(plan.contains("2 changes and 1 removal"), "{plan}");
+    assert!(plan.contains("1 new file, 2 changes, and 1 removal"), "{plan}");
     let done = text(&world, &arguments).expect(0).stdout;
     assert!(done.contains("Promoted preview new"), "{done}");
     let none = text(&world, &arguments).expect(0).stdout;

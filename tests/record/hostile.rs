@@ -183,7 +183,7 @@ async fn a_side_file_that_is_none_is_moved_aside_and_loses_nothing() {
     world.put(SIDE_FILE, large.clone()).await;
     world.write("index.html", "welcome three");
     let warnings = world.deploy(&[]).expect(0).warnings();
-    assert!(warnings.contains("has more than 16777216 bytes: the function for"), "{warnings}");
+    assert!(warnings.contains("has more than 16777216 bytes, so the function for"), "{warnings}");
     assert_eq!(manifest::read(&world.edge, BUCKET, SIDE_FILE).await.len(), large.len());
 }
 

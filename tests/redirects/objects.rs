@@ -74,7 +74,7 @@ async fn where_no_website_endpoint_follows_them_redirects_are_no_objects_and_the
     let run = world.deploy(&[]).expect(0);
     assert_eq!(world.keys(), ["index.html"]);
     let warnings = run.warnings();
-    assert!(warnings.contains("1 redirect is not active: 'shipfront rules --attach'"), "{warnings}");
+    assert!(warnings.contains("1 redirect is not active; 'shipfront rules --attach'"), "{warnings}");
 
     let run = world.deploy(&["--redirect-objects", "always"]).expect(0);
     assert_eq!(world.keys(), ["index.html", "old", "old/index.html"]);

@@ -7,7 +7,7 @@ use crate::world::site::{ALWAYS, BUCKET, Run, World, denied, error, run};
 use shipfront_edge::{CACHING_DISABLED, CacheSettings, Data, Distribution};
 
 const SITE: [(&str, &str); 1] = [("index.html", "welcome")];
-const WARNING: &str = "viewers may be able to read the deploy record at s3://www.example.com/.shipfront:";
+const WARNING: &str = "viewers may be able to read the deploy record at s3://www.example.com/.shipfront;";
 const STATE: &str = "/.shipfront/state.json";
 
 async fn deny(world: &World, statement: &str) {

@@ -99,7 +99,7 @@ async fn a_plan_lists_the_tags_that_the_deploy_sends_and_why() {
     edit(&world, "third");
     let mut command = world.command(&["plan", world.source().to_str().unwrap(), "s3://www.example.com"]);
     let text = crate::world::site::run(command.args(FEW)).expect(0).stdout;
-    assert!(text.contains(" changed: what "), "{text}");
+    assert!(text.contains(" changed URLs: what "), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -208,7 +208,7 @@ async fn nothing_counts_as_tagged_before_the_edges_read_tags() {
     read_tags(&world, HEADER);
     world.edge.set_deploying(&world.distribution, true);
     let run = world.deploy(&[]).expect(0);
-    assert!(run.warnings().contains("still being deployed"), "{}", run.warnings());
+    assert!(run.warnings().contains("still deploying the configuration"), "{}", run.warnings());
     assert_eq!(round(&world, "first", &FEW).await.1, 0);
     world.edge.set_deploying(&world.distribution, false);
     assert_eq!(round(&world, "second", &FEW).await.1, 0);
