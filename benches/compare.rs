@@ -69,7 +69,7 @@ fn merge(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
             bencher.iter_batched(
                 || objects.clone(),
-                |objects| join(&files, 0, objects, rows.iter().map(|(key, row)| (key, row))),
+                |objects| join(&files, 0, objects, rows.iter().map(|(key, row)| (key.clone(), row.clone()))),
                 BatchSize::LargeInput,
             );
         });

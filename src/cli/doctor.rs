@@ -92,8 +92,8 @@ pub struct PolicyArgs {
     /// Print the bucket policy instead: CloudFront may read the site, and viewers cannot read the deploy record
     #[arg(long, conflicts_with = "for")]
     pub bucket_policy: bool,
-    /// Print the trust policy of the role instead, for builds without stored keys: 'github:OWNER/REPO[:ENVIRONMENT]', 'gitlab:GROUP/PROJECT[:BRANCH]', or 'bitbucket:WORKSPACE:WORKSPACE-UUID:REPOSITORY-UUID[:ENVIRONMENT-UUID]'
-    #[arg(long, value_name = "BUILDS", conflicts_with_all = ["for", "bucket_policy", "backfill"])]
+    /// Print the trust policy of the role instead
+    #[arg(long, help = "Print the trust policy of the role instead, for builds without stored keys: 'github:OWNER/REPO[:ENVIRONMENT]', 'gitlab:GROUP/PROJECT[:BRANCH]', or 'bitbucket:WORKSPACE:WORKSPACE-UUID:REPOSITORY-UUID[:ENVIRONMENT-UUID]'", value_name = "BUILDS", conflicts_with_all = ["for", "bucket_policy", "backfill"])]
     pub trust: Option<Trust>,
 }
 

@@ -18,8 +18,12 @@ pub struct WaitArgs {
 /// `invalidate`.
 #[derive(Debug, Args)]
 pub struct InvalidateArgs {
-    /// Paths (/blog/), keys (blog/index.html), URLs ('https://www.example.com/blog/'), wildcards ('/img/*'), or cache tags ('#tag'); '-' reads them from stdin, one per line
-    #[arg(required = true, value_name = "PATH")]
+    /// What to invalidate: paths, keys, URLs, wildcards, or cache tags
+    #[arg(
+        help = "Paths (/blog/), keys (blog/index.html), URLs ('https://www.example.com/blog/'), wildcards ('/img/*'), or cache tags ('#tag'); '-' reads them from stdin, one per line",
+        required = true,
+        value_name = "PATH"
+    )]
     pub paths: Vec<String>,
     /// Distribution; 'auto' uses the host names of URLs, or the account's only distribution
     #[arg(long, value_name = "ID|auto", env = "SHIPFRONT_DISTRIBUTION", value_delimiter = ',')]

@@ -90,7 +90,7 @@ async fn a_promotion_that_dies_anywhere_is_finished_by_the_next_or_by_a_deploy()
             oracle.replay(&crashed, &[&second()]);
             place.edge.clear_effects();
             place.outlive_lease();
-            if !left.is_new(&crashed, nth % 3 == 0) {
+            if !left.is_new(&crashed, nth.is_multiple_of(3)) {
                 continue;
             }
             // The preview may be gone by then: a deploy of the same build finishes it as well.

@@ -130,7 +130,7 @@ impl Prepared {
         let (intent, committed) =
             (!place.state(BUCKET).await.unwrap()["intent"].is_null(), live(&place).await != self.manifest);
         assert!(intent || committed || !(touched || published), "{which}: something is live of which no intent tells");
-        if !left.is_new(&crashed, (nth % 3 == 0, code(&place))) {
+        if !left.is_new(&crashed, (nth.is_multiple_of(3), code(&place))) {
             return true;
         }
         place.outlive_lease();
