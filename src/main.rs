@@ -6,7 +6,7 @@ use shipfront::commands::{
     conformance, deploy, doctor, documents, headers, history, import, init, invalidate, policy, previews, promote,
     redirects, rollback, rules, status, tags, unlock,
 };
-use shipfront::config::merge::{Merged, Typed, in_one_line};
+use shipfront::config::merge::{Merged, Typed, as_error};
 use shipfront::config::variables;
 use shipfront::error::{Error, Result};
 use shipfront::exit::Exit;
@@ -43,7 +43,7 @@ async fn started() -> ExitCode {
         Err(error) => match variables::check(std::env::vars_os()) {
             // The variable may be the only thing wrong with the command line.
             Err(named) if error.use_stderr() => return exit_code(Err(named), &terminal(Volume::Normal, wants_json())),
-            _ => return terminal(Volume::Normal, wants_json()).command_line(&error, in_one_line(&error)),
+            _ => return terminal(Volume::Normal, wants_json()).command_line(&error, &as_error(&error)),
         },
     };
     let terminal = terminal(volume(&typed.cli), typed.cli.json);

@@ -230,12 +230,11 @@ impl Terminal {
         }
     }
 
-    /// Prints what is wrong with a command line, for JSON `in_one_line`, or the help that it asks for; returns the exit
-    /// code.
-    pub fn command_line(&self, error: &clap::Error, in_one_line: String) -> std::process::ExitCode {
+    /// Prints what is wrong with a command line, for JSON as `ours`, or the help that it asks for; returns the exit code.
+    pub fn command_line(&self, error: &clap::Error, ours: &Error) -> std::process::ExitCode {
         let text = error.render().to_string();
         if self.json && error.use_stderr() {
-            let _ = self.write_json(&ErrorReport::of(&Error::usage(in_one_line)));
+            let _ = self.write_json(&ErrorReport::of(ours));
         }
         if self.annotates && error.use_stderr() {
             annotate(Annotation::Error, text.trim().trim_start_matches("error: "));

@@ -246,7 +246,7 @@ fn names_sites(typed: &ArgMatches) -> bool {
 }
 
 /// A problem on one line, from clap's information about it.
-pub fn in_one_line(error: &clap::Error) -> String {
+pub(crate) fn in_one_line(error: &clap::Error) -> String {
     let said = |kind| error.get(kind).map(ContextValue::to_string);
     let tip = said(ContextKind::SuggestedArg).or(said(ContextKind::SuggestedValue));
     let tip = tip.map(|tip| format!("; did you mean '{tip}'?")).unwrap_or_default();
@@ -270,6 +270,18 @@ pub fn in_one_line(error: &clap::Error) -> String {
         },
         (kind, Some(argument), _) => format!("{kind}: '{argument}'"),
         (kind, None, _) => kind.to_string(),
+    }
+}
+
+/// A line that makes no sense as one of our own errors: with the message and the hint that people read, where we wrote
+/// both, else on one line.
+pub fn as_error(error: &clap::Error) -> Error {
+    let text = error.render().to_string();
+    let mut lines = text.lines();
+    let ours = lines.next().and_then(|line| line.strip_prefix("error: "));
+    match ours.zip(lines.next().and_then(|line| line.strip_prefix("hint: "))) {
+        Some((message, hint)) => Error::usage(message).hint(hint),
+        None => Error::usage(in_one_line(error)),
     }
 }
 
