@@ -46,6 +46,7 @@ async fn names_of_files_are_shown_and_do_nothing_in_any_report() {
     let world = World::new(&[("index.html", "welcome")]).await;
     world.write(NAME, "hostile");
     world.write(&format!("folder {NAME}/{NAME}"), "hostile in a folder");
+    world.write(&format!("{NAME}.js"), "hostile asset");
     let reports: Vec<String> = ["r.html", "r.md", "r.xml", "r.json", "r.env"]
         .iter()
         .map(|name| world.outside().join(name).display().to_string())
@@ -71,6 +72,7 @@ async fn names_of_files_are_shown_and_do_nothing_in_any_report() {
     is_harmless("plan --json", &plan);
     // Orphans, and an upload that fails.
     world.remove(NAME);
+    world.remove(&format!("{NAME}.js"));
     world.write("assets/b.css", "b{}");
     world.write(&format!("new {NAME}"), "hostile and new");
     world.fault_of("PutObject", &format!("new {NAME}"), 0, 1, denied());
