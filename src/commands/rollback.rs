@@ -17,8 +17,7 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 /// What people should know of a site on the local edge that nobody serves.
-const UNSEEN: &str =
-    "Nothing serves it now: have 'shipfront preview SOURCE' running before, because it deploys SOURCE when it starts";
+const UNSEEN: &str = "Nothing serves it now; to see a rollback, start 'shipfront preview SOURCE' first: it deploys SOURCE when it starts";
 
 /// `rollback`.
 pub async fn run(args: &RollbackArgs, terminal: &Terminal) -> Result<Exit> {
