@@ -22,12 +22,13 @@ use crate::alteration::replaced;
 use crate::chunked;
 use crate::cloudfront;
 use crate::codepipeline;
-use crate::faults::{Fault, RecordedRequest, Verdict};
+use crate::faults::{Fault, Verdict};
 use crate::key_values;
 use crate::lock::{locked, reading};
 use crate::operation;
 use crate::s3::{Call, DEFAULT_REGION};
 use crate::server::{ConnectionNumber, Reset};
+use crate::trace::RecordedRequest;
 use crate::xml;
 
 /// The only account.

@@ -57,8 +57,7 @@ impl Edge {
     /// The local edge of another process that has `directory` open; `None` if there is none.
     #[must_use]
     pub fn running(directory: &Path) -> Option<Running> {
-        let lock = File::open(directory.join(LOCK_FILE)).ok()?;
-        match lock.try_lock() {
+        match Lock::take(File::open(directory.join(LOCK_FILE)).ok()?) {
             Err(TryLockError::WouldBlock) => {
                 let text = fs::read(directory.join(ADDRESS_FILE)).ok()?;
                 serde_json::from_slice(&text).ok()
@@ -88,8 +87,28 @@ pub(super) fn shown(directory: &Path) -> Option<String> {
     fs::read_to_string(directory.join(SHOWN_FILE)).ok()
 }
 
-/// Locks a directory for this process, as long as the file is held.
-pub(super) fn lock(path: &Path) -> Result<File, EdgeError> {
+/// A file that is locked until this is dropped.
+///
+/// Closing the file would not be enough: a process that is being started has a copy of it until it runs its program.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Lock {
+    fn take(file: File) -> Result<Lock, TryLockError> {
+        file.try_lock()?;
+        Ok(Lock(file))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // If it fails, the lock ends with the last copy of the file.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Locks a directory for this process.
+pub(super) fn lock(path: &Path) -> Result<Lock, EdgeError> {
     make(path).map_err(|error| EdgeError::directory(path, error))?;
     let lock = File::options()
         .create(true)
@@ -97,8 +116,8 @@ pub(super) fn lock(path: &Path) -> Result<File, EdgeError> {
         .write(true)
         .open(path.join(LOCK_FILE))
         .map_err(|error| EdgeError::directory(path, error))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
+    match Lock::take(lock) {
+        Ok(lock) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(EdgeError::DirectoryInUse(path.to_owned())),
         Err(TryLockError::Error(error)) => Err(EdgeError::directory(path, error)),
     }
@@ -147,4 +166,20 @@ pub(super) fn write_address(directory: &Path, running: &Running) -> Result<(), E
     let path = directory.join(ADDRESS_FILE);
     let text = serde_json::to_vec(running).map_err(io::Error::other);
     text.and_then(|text| fs::write(&path, text)).map_err(|error| EdgeError::directory(&path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_of_the_lock_in_a_process_that_is_being_started_holds_up_nobody() {
+        let directory = tempfile::tempdir().unwrap();
+        let held = lock(directory.path()).unwrap();
+        assert!(matches!(lock(directory.path()).unwrap_err(), EdgeError::DirectoryInUse(_)));
+        let copy = held.0.try_clone().unwrap();
+        drop(held);
+        lock(directory.path()).unwrap();
+        drop(copy);
+    }
 }

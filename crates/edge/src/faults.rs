@@ -1,8 +1,7 @@
-//! The fault script and the trace: every API request is named, counted and recorded.
+//! The fault script: every API request is named, counted, and may meet a fault.
 //!
 //! Faults are counted, never random: the same requests in the same order meet the same faults.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -13,9 +12,6 @@ use crate::lock::locked;
 
 /// The folder of deploy records, whose reads and writes are counted separately.
 const RECORD_FOLDER: &str = ".shipfront/";
-
-/// Number of requests in the trace; the oldest are dropped first.
-const LONGEST_TRACE: usize = 200_000;
 
 /// A fault and the requests that meet it.
 #[derive(Clone, Debug)]
@@ -111,33 +107,6 @@ impl Gate {
         // An error means that the gate was opened.
         let _ = self.0.1.acquire().await;
     }
-}
-
-/// One API request, answered or not.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RecordedRequest {
-    /// From 1, over all API requests since the start.
-    pub ordinal: u64,
-    /// AWS's name of the operation.
-    pub operation: String,
-    /// The S3 bucket.
-    pub bucket: Option<String>,
-    /// The S3 key or the distribution ID.
-    pub key: Option<String>,
-    /// Items of an invalidation, or keys of a `DeleteObjects`.
-    pub items: Vec<String>,
-    /// HTTP status; 0 if the connection was reset.
-    pub status: u16,
-    /// Since the edge started.
-    pub at: Duration,
-    /// Conditions, content headers and metadata, by lowercase name.
-    pub headers: BTreeMap<String, String>,
-    /// The access key that signed it.
-    pub access_key: Option<String>,
-    /// The number of its connection, from 1.
-    pub connection: u64,
-    /// Requests in progress when it arrived, including itself.
-    pub in_flight: u64,
 }
 
 /// The script's decision about one request.
@@ -275,9 +244,9 @@ impl State {
             if !matches {
                 continue;
             }
-            let turn = counted.seen;
+            let position = counted.seen;
             counted.seen += 1;
-            if turn >= rule.skip && turn - rule.skip < rule.count && fault.is_none() {
+            if position >= rule.skip && position - rule.skip < rule.count && fault.is_none() {
                 fault = Some(rule.fault.clone());
             }
         }
@@ -307,56 +276,6 @@ impl State {
         };
         self.window = Some((start, count.saturating_add(1)));
         count >= cap
-    }
-}
-
-/// The trace.
-#[derive(Debug, Default)]
-pub(super) struct Trace {
-    state: Mutex<Traced>,
-}
-
-#[derive(Debug, Default)]
-struct Traced {
-    /// Number of requests so far.
-    count: u64,
-    in_flight: u64,
-    latest: VecDeque<RecordedRequest>,
-}
-
-impl Trace {
-    /// Numbers a request, in order of arrival.
-    pub(super) fn begin(&self, mut request: RecordedRequest) -> u64 {
-        let mut state = locked(&self.state);
-        state.count += 1;
-        state.in_flight += 1;
-        request.ordinal = state.count;
-        request.in_flight = state.in_flight;
-        if state.latest.len() == LONGEST_TRACE {
-            state.latest.pop_front();
-        }
-        state.latest.push_back(request);
-        state.count
-    }
-
-    pub(super) fn finish(&self, ordinal: u64, status: u16, items: Vec<String>) {
-        let mut state = locked(&self.state);
-        state.in_flight = state.in_flight.saturating_sub(1);
-        let found = state.latest.binary_search_by_key(&ordinal, |request| request.ordinal);
-        if let Ok(index) = found
-            && let Some(request) = state.latest.get_mut(index)
-        {
-            request.status = status;
-            request.items = items;
-        }
-    }
-
-    pub(super) fn all(&self) -> Vec<RecordedRequest> {
-        locked(&self.state).latest.iter().cloned().collect()
-    }
-
-    pub(super) fn clear(&self) {
-        locked(&self.state).latest.clear();
     }
 }
 

@@ -122,12 +122,12 @@ mod store;
 mod tenant;
 pub mod testing;
 mod timeline;
+mod trace;
 mod versions;
 mod viewer;
 mod watch;
 mod xml;
 
-use std::fs::File;
 use std::io;
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
@@ -152,7 +152,7 @@ pub use distribution::{
 pub use error::EdgeError;
 pub use evictions::Eviction;
 pub use evidence::{Evidence, Readings};
-pub use faults::{Fault, Faults, Gate, RecordedRequest, Rule};
+pub use faults::{Fault, Faults, Gate, Rule};
 pub use functions::{Function, Stage};
 pub use hosting::FunctionsOfBucket;
 pub use invalidation::{Invalidation, InvalidationStatus, Progress};
@@ -162,6 +162,7 @@ pub use quotas::{InProgressQuota, LoadRefusal, QuotaScope, Quotas, RateQuota, Re
 pub use recording::RECORDING_VARIABLE;
 pub use tenant::Tenant;
 pub use timeline::Effect;
+pub use trace::{RecordedRequest, RequestCounts};
 
 use distributions::Distributions;
 use store::Store;
@@ -202,7 +203,7 @@ struct State {
     cache: cache::Cache,
     evictions: evictions::Evictions,
     faults: Faults,
-    trace: faults::Trace,
+    trace: trace::Trace,
     timeline: Arc<Timeline>,
     s3: S3,
     latency: Duration,
@@ -241,7 +242,7 @@ pub struct Edge {
     viewer_url: String,
     tasks: Vec<JoinHandle<()>>,
     /// Held as long as this process owns the directory.
-    _directory: Option<File>,
+    _directory: Option<directory::Lock>,
 }
 
 /// The page size of AWS's own lists.
@@ -278,7 +279,7 @@ impl Edge {
             cache: cache::Cache::default(),
             evictions: evictions::Evictions::default(),
             faults: Faults::default(),
-            trace: faults::Trace::default(),
+            trace: trace::Trace::default(),
             timeline: Arc::clone(store.timeline()),
             s3: S3(S3ServiceBuilder::new(service()).build()),
             latency: options.latency,

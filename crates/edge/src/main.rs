@@ -4,6 +4,7 @@
 //! ..., "viewer_url": ...}` when it is ready, answers each line of its stdin with a line of JSON, and ends with its
 //! stdin:
 //! - `site BUCKET`: creates the bucket and its distribution;
+//! - `versions BUCKET`: enables versioning;
 //! - `cap N`: answers 503 to S3 writes above N a second; `cap none` ends that;
 //! - `recur N slow|reset`: answers 503 to every Nth S3 write, or breaks its connection; `recur none` ends that;
 //! - `quotas RULE`: sets the quotas of invalidations, as `--quotas` does;
@@ -12,7 +13,6 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is how it answers")]
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
 use shipfront_edge::evidence::EVIDENCE_VARIABLE;
-use shipfront_edge::{Data, Edge, EdgeOptions, Evidence, Fault, Quotas};
+use shipfront_edge::{Data, Edge, EdgeOptions, Evidence, Fault, Quotas, RequestCounts};
 use tokio::runtime::Runtime;
 
 /// Runs S3 and CloudFront on loopback, for tests
@@ -124,6 +124,10 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 fn answer(edge: &Edge, line: &str) -> Result<Value, Box<dyn Error>> {
     match line.split_once(' ').unwrap_or((line, "")) {
         ("site", bucket) => Ok(json!({ "distribution": edge.ensure_site(bucket)? })),
+        ("versions", bucket) => {
+            edge.set_versioning(bucket, true)?;
+            Ok(Value::Null)
+        }
         ("cap", cap) => {
             edge.faults().cap_writes_per_second(cap.parse().ok());
             Ok(Value::Null)
@@ -158,13 +162,7 @@ fn trace(edge: &Edge) -> Value {
 }
 
 fn count(edge: &Edge) -> Value {
-    let mut operations: BTreeMap<String, u64> = BTreeMap::new();
-    let (mut bytes, mut refused) = (0, 0);
-    for request in edge.requests() {
-        *operations.entry(request.operation).or_default() += 1;
-        bytes += request.headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0_u64);
-        refused += u64::from(request.status == 503);
-    }
+    let RequestCounts { operations, bytes, refused } = edge.request_counts();
     edge.clear_requests();
     edge.clear_effects();
     json!({ "operations": operations, "bytes": bytes, "refused": refused })

@@ -7,7 +7,7 @@ use hyper::header::ETAG;
 use jiff::Timestamp;
 
 use crate::dashboard;
-use crate::{Edge, Effect, Eviction, Invalidation, JobResult, RecordedRequest};
+use crate::{Edge, Effect, Eviction, Invalidation, JobResult, RecordedRequest, RequestCounts};
 
 /// An object, for assertions.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,6 +107,13 @@ impl Edge {
     #[must_use]
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.state.trace.all()
+    }
+
+    /// The number of API requests since [`clear_requests`](Edge::clear_requests), including those that
+    /// [`requests`](Edge::requests) no longer holds.
+    #[must_use]
+    pub fn request_counts(&self) -> RequestCounts {
+        self.state.trace.counts()
     }
 
     /// Clears the requests so far; their numbering continues.
