@@ -5,7 +5,7 @@
 //! millisecond, and unpacking the whole table would take longer.
 
 use crate::javascript::literal;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 /// Separates a key from its value; URLs contain it only encoded.
 const BETWEEN: char = '>';
@@ -18,18 +18,30 @@ const IN_BUCKET: usize = 8;
 const MOST_BUCKETS: usize = 97;
 /// Maximum number of pairs to try, and how often each must occur.
 const MOST_PAIRS: usize = 1000;
-const LEAST_USES: usize = 3;
+const LEAST_USES: u32 = 3;
 const AT_A_TIME: usize = 12;
 /// Larger tables cannot be packed small enough.
 const MAX_BYTES: usize = 64 * 1024;
 /// Number of characters that start a two-character code.
 const PREFIXES: usize = 3;
 
-/// Text of the table, or the number of a pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Symbol {
-    Char(char),
-    Pair(usize),
+/// An ASCII character of the table, or the number of a pair above those.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Symbol(u16);
+
+impl Symbol {
+    const PAIRS: u16 = 128;
+    /// An upper bound of all symbols.
+    const COUNT: usize = Symbol::PAIRS as usize + MOST_PAIRS + AT_A_TIME;
+
+    fn pair(number: usize) -> Symbol {
+        Symbol(u16::try_from(number).map_or(u16::MAX, |number| Symbol::PAIRS + number))
+    }
+
+    /// The number of the pair that it stands for.
+    fn number(self) -> Option<usize> {
+        self.0.checked_sub(Symbol::PAIRS).map(usize::from)
+    }
 }
 
 /// The declarations of a table, and those of `get(key)`, which looks up a value in it. `None` if its texts contain
@@ -101,43 +113,34 @@ function get(key) {
 
 /// The texts as symbols, and the pairs, including pairs that save nothing.
 fn encode(texts: &[String]) -> (Vec<Vec<Symbol>>, Vec<[Symbol; 2]>) {
-    let mut texts: Vec<Vec<Symbol>> = texts.iter().map(|text| text.chars().map(Symbol::Char).collect()).collect();
+    let mut texts: Vec<Vec<Symbol>> =
+        texts.iter().map(|text| text.bytes().map(|byte| Symbol(byte.into())).collect()).collect();
     let mut pairs: Vec<[Symbol; 2]> = Vec::new();
+    let mut counts = vec![0_u32; Symbol::COUNT * Symbol::COUNT];
     while pairs.len() < MOST_PAIRS {
-        let mut counts: HashMap<[Symbol; 2], usize> = HashMap::new();
-        for text in &texts {
-            text.windows(2).for_each(|pair| *counts.entry([pair[0], pair[1]]).or_default() += 1);
-        }
-        // Ties are broken independently of the map's order. Several pairs are replaced at a time, none of which
-        // shares a symbol with another.
-        let mut best: Vec<_> = counts.into_iter().filter(|(_, count)| *count >= LEAST_USES).collect();
+        let mut best = frequent(&texts, &mut counts);
         best.sort_unstable_by_key(|(pair, count)| (std::cmp::Reverse(*count), *pair));
-        let mut symbols: HashSet<Symbol> = HashSet::new();
-        let mut merges: HashMap<[Symbol; 2], Symbol> = HashMap::new();
-        for (pair, _) in best.iter().take(AT_A_TIME) {
+        // Several pairs are replaced at a time, none of which shares a symbol with another.
+        let mut symbols: BTreeSet<Symbol> = BTreeSet::new();
+        // By the first symbol: the second, and the symbol of both.
+        let mut merges = vec![None; Symbol::COUNT];
+        for (pair, _) in best.into_iter().take(AT_A_TIME) {
             if !symbols.contains(&pair[0]) && !symbols.contains(&pair[1]) {
                 symbols.extend(pair);
-                merges.insert(*pair, Symbol::Pair(pairs.len()));
-                pairs.push(*pair);
+                merges[usize::from(pair[0].0)] = Some((pair[1], Symbol::pair(pairs.len())));
+                pairs.push(pair);
             }
         }
-        if merges.is_empty() {
+        if symbols.is_empty() {
             break;
         }
         for text in &mut texts {
             let mut merged = Vec::with_capacity(text.len());
             let mut rest = text.as_slice();
             while let Some((first, others)) = rest.split_first() {
-                match others.first().and_then(|second| merges.get(&[*first, *second])) {
-                    Some(symbol) => {
-                        merged.push(*symbol);
-                        rest = &others[1..];
-                    }
-                    None => {
-                        merged.push(*first);
-                        rest = others;
-                    }
-                }
+                let merge = merges[usize::from(first.0)].filter(|(second, _)| others.first() == Some(second));
+                merged.push(merge.map_or(*first, |(_, symbol)| symbol));
+                rest = if merge.is_some() { &others[1..] } else { others };
             }
             *text = merged;
         }
@@ -145,10 +148,22 @@ fn encode(texts: &[String]) -> (Vec<Vec<Symbol>>, Vec<[Symbol; 2]>) {
     (texts, pairs)
 }
 
+/// The pairs of neighbors that occur often enough, with how often they do. `counts` has a zero for each pair of
+/// symbols, before and after.
+fn frequent(texts: &[Vec<Symbol>], counts: &mut [u32]) -> Vec<([Symbol; 2], u32)> {
+    let place = |pair: &[Symbol]| usize::from(pair[0].0) * Symbol::COUNT + usize::from(pair[1].0);
+    let neighbors = || texts.iter().flat_map(|text| text.windows(2));
+    neighbors().for_each(|pair| counts[place(pair)] += 1);
+    let found = neighbors().map(|pair| ([pair[0], pair[1]], std::mem::take(&mut counts[place(pair)])));
+    found.filter(|(_, count)| *count >= LEAST_USES).collect()
+}
+
 /// The pairs that get a code.
 struct Kept {
     pairs: Vec<[Symbol; 2]>,
     kept: Vec<bool>,
+    /// How often each pair occurs in the texts and in the parts.
+    uses: Vec<usize>,
 }
 
 impl Kept {
@@ -157,9 +172,9 @@ impl Kept {
         let mut out = Vec::new();
         let mut left: Vec<Symbol> = symbols.iter().rev().copied().collect();
         while let Some(symbol) = left.pop() {
-            match symbol {
-                Symbol::Pair(at) if !self.kept[at] => left.extend([self.pairs[at][1], self.pairs[at][0]]),
-                symbol => out.push(symbol),
+            match symbol.number() {
+                Some(at) if !self.kept[at] => left.extend([self.pairs[at][1], self.pairs[at][0]]),
+                _ => out.push(symbol),
             }
         }
         out
@@ -169,34 +184,32 @@ impl Kept {
         self.kept.iter().enumerate().filter(|(_, kept)| **kept).map(|(at, _)| at)
     }
 
-    /// How often each pair is used.
-    fn uses(&self, texts: &[Vec<Symbol>]) -> Vec<usize> {
-        let mut uses = vec![0; self.pairs.len()];
-        let parts = self.numbers().flat_map(|at| self.written_out(&self.pairs[at]));
-        for symbol in texts.iter().flat_map(|text| self.written_out(text)).chain(parts) {
-            if let Symbol::Pair(at) = symbol {
-                uses[at] += 1;
-            }
+    /// Takes the code of a pair away: its symbols are written wherever it was used, and it has no part of its own.
+    fn take_code(&mut self, at: usize) {
+        self.kept[at] = false;
+        for used in self.written_out(&self.pairs[at]).into_iter().filter_map(Symbol::number) {
+            self.uses[used] = self.uses[used] + self.uses[at] - 1;
         }
-        uses
+        self.uses[at] = 0;
     }
 }
 
 /// The texts and the parts with their codes. The pairs that save least get none; the most frequent get the
 /// shortest.
 fn named(texts: &[Vec<Symbol>], pairs: Vec<[Symbol; 2]>, codes: &[String], ones: usize) -> (Vec<String>, Vec<String>) {
-    let mut kept = Kept { kept: vec![true; pairs.len()], pairs };
+    let mut uses = vec![0; pairs.len()];
+    for symbol in texts.iter().flatten().chain(pairs.iter().flatten()) {
+        symbol.number().into_iter().for_each(|at| uses[at] += 1);
+    }
+    let mut kept = Kept { kept: vec![true; pairs.len()], pairs, uses };
     loop {
-        let uses = kept.uses(texts);
+        let uses = &kept.uses;
         let mut most: Vec<usize> = uses.clone();
         most.sort_unstable_by(|a, b| b.cmp(a));
         let frequent = most.get(ones).copied().unwrap_or_default();
         // A symbol that occurs more often than this gets a code of one byte, the rest get two.
         let bytes = |uses: usize| if uses > frequent { 1 } else { 2 };
-        let cost = |symbol: &Symbol| match symbol {
-            Symbol::Char(_) => 1,
-            Symbol::Pair(at) => bytes(uses[*at]),
-        };
+        let cost = |symbol: &Symbol| symbol.number().map_or(1, |at| bytes(uses[at]));
         let saved = |at: usize| {
             let part: usize = kept.written_out(&kept.pairs[at]).iter().map(cost).sum();
             (uses[at] * part).cast_signed() - (uses[at] * bytes(uses[at]) + part + 1).cast_signed()
@@ -210,18 +223,17 @@ fn named(texts: &[Vec<Symbol>], pairs: Vec<[Symbol; 2]>, codes: &[String], ones:
         if drop == 0 {
             break;
         }
-        worst.iter().take(drop).for_each(|(_, at)| kept.kept[*at] = false);
+        worst.iter().take(drop).for_each(|(_, at)| kept.take_code(*at));
     }
-    let uses = kept.uses(texts);
     let mut order: Vec<usize> = kept.numbers().collect();
-    order.sort_by_key(|&at| (std::cmp::Reverse(uses[at]), at));
+    order.sort_by_key(|&at| (std::cmp::Reverse(kept.uses[at]), at));
     let code_of: HashMap<usize, &String> = order.iter().copied().zip(codes).collect();
     let text = |symbols: &[Symbol]| {
         let mut text = String::new();
         for symbol in kept.written_out(symbols) {
-            match symbol {
-                Symbol::Char(c) => text.push(c),
-                Symbol::Pair(at) => text.push_str(code_of.get(&at).map_or("", |code| code)),
+            match (symbol.number(), u8::try_from(symbol.0)) {
+                (Some(at), _) => text.push_str(code_of.get(&at).map_or("", |code| code)),
+                (None, byte) => text.extend(byte.map(char::from)),
             }
         }
         text
