@@ -1,10 +1,9 @@
 //! The replay of a site's history, as somebody who compares strategies runs it.
 
-use crate::world::command::{Run, clean, repository, run};
+use crate::world::command::{Run, clean, run};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
 
 /// A first deploy of five pages; one that changes two of them, creates one and deletes one; one of the same bytes
 /// again.
@@ -13,17 +12,12 @@ const HISTORY: &str = r#"{"put": [["a/1", "e1", 5, []], ["a/2", "e1", 5, []], ["
 {"put": [["b", "e2", 5, []]], "delete": []}
 "#;
 
-/// `cargo run --example replay`, in the tested profile.
+/// The example, as `cargo test` has built it.
 fn replay(history: &Path, options: &[&str]) -> Run {
-    let mut command: Command = clean(env!("CARGO"));
-    // Where cargo keeps its own files; they contain nothing of AWS.
-    let own = ["HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "CARGO_TARGET_DIR"];
-    command.envs(own.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-    command.current_dir(repository("")).args(["run", "--quiet", "--offline", "--locked", "--example", "replay"]);
-    if !cfg!(debug_assertions) {
-        command.arg("--release");
-    }
-    run(command.arg("--").arg(history).args(options))
+    let tests = std::env::current_exe().unwrap();
+    let example = tests.parent().and_then(Path::parent).unwrap().join("examples/replay");
+    assert!(example.is_file(), "no example: 'cargo test' builds it unless only some targets are named");
+    run(clean(example).arg(history).args(options))
 }
 
 fn strategies(run: &Run, measure: &str) -> Value {
