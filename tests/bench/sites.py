@@ -25,6 +25,7 @@ MILLION = "million"
 SCALE = "scale-"
 LARGE = "large"
 TINY = "tiny"
+PAGE = "page"
 LARGE_BYTES = 5 * 1000**3
 
 
@@ -99,6 +100,8 @@ def build(name, directory):
     elif name.startswith(SCALE):
         files = int(name.removeprefix(SCALE))
         build_files(directory, plan(files, 1024 * files, 0.15))
+    elif name == PAGE:
+        (directory / "index.html").write_text("<!doctype html><title>All that is left</title>\n")
     elif name == TINY:
         build_files(directory, plan(20, 200_000, 1.0))
     else:
@@ -124,10 +127,28 @@ def change(directory, generation):
                     file.write(b"%08d" % generation)
 
 
+def rewrite(directory):
+    """Other bytes of the same size in every file; those that are links to one file change with it."""
+    done = set()
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            path = os.path.join(folder, name)
+            inode = os.stat(path).st_ino
+            if inode in done:
+                continue
+            done.add(inode)
+            with open(path, "r+b") as file:
+                changed = bytes(byte ^ 1 for byte in file.read(8))
+                file.seek(0)
+                file.write(changed)
+
+
 if __name__ == "__main__":
     verb, directory = sys.argv[1], Path(sys.argv[2])
     if verb == "freshen":
         freshen(directory)
+    elif verb == "rewrite":
+        rewrite(directory)
     elif verb == "change":
         change(directory, int(sys.argv[3]))
     else:
