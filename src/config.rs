@@ -183,7 +183,7 @@ pub fn place(record: Option<&str>, none: bool) -> Result<Place> {
                 .hint("name a folder of it, one for each site: s3://BUCKET/FOLDER")),
             place => Ok(Place::At(place)),
         },
-        None => Ok(Place::Beside),
+        None => Ok(Place::SiteFolder),
     }
 }
 

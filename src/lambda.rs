@@ -130,7 +130,7 @@ impl FunctionSettings {
         let site = site.map(|text| Target::parse(&text)).transpose()?;
         let elsewhere = match config::place(options.record.record.as_deref(), options.record.no_record)? {
             Place::At(place) => Some((site, place)),
-            Place::Beside | Place::Nowhere => None,
+            Place::SiteFolder | Place::Nowhere => None,
         };
         Ok(FunctionSettings {
             distributions: Which::parse(&options.choice.distribution, &options.choice.distribution_tenant)?,

@@ -53,7 +53,7 @@ const LONGEST_SHOWN: usize = 40;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// Below `.shipfront/` in the target's bucket.
-    Beside,
+    SiteFolder,
     /// Elsewhere.
     At(Target),
     /// Nowhere: no lock, no memory.
@@ -130,7 +130,7 @@ impl Record {
         let at = match place {
             Place::Nowhere => return Ok(None),
             Place::At(at) => at.clone(),
-            Place::Beside => target.record_folder(),
+            Place::SiteFolder => target.record_folder(),
         };
         Ok(Some(Record { bucket: bucket.place(aws, &at).await?, target, clock: aws.clock().clone() }))
     }

@@ -178,8 +178,8 @@ impl Setting {
     fn listing(&self) -> Vec<Statement> {
         let record = match &self.record {
             Place::Nowhere => None,
-            Place::Beside if self.prefix.is_empty() => None,
-            Place::Beside => Some((self.bucket.as_str(), format!("{RECORD_FOLDER}{}", self.prefix))),
+            Place::SiteFolder if self.prefix.is_empty() => None,
+            Place::SiteFolder => Some((self.bucket.as_str(), format!("{RECORD_FOLDER}{}", self.prefix))),
             Place::At(at) => Some((at.bucket(), at.prefix().to_owned())),
         };
         let mut buckets: Vec<(&str, Vec<String>)> = vec![(&self.bucket, vec![self.prefix.clone()])];
@@ -245,7 +245,7 @@ impl Setting {
         };
         let elsewhere = match &self.record {
             Place::At(at) => Some(at),
-            Place::Beside | Place::Nowhere => None,
+            Place::SiteFolder | Place::Nowhere => None,
         };
         match resource {
             // A record elsewhere is read and written there, and its policy does not matter.
@@ -258,8 +258,8 @@ impl Setting {
                 let folder = match &self.record {
                     Place::At(at) => Some(self.of_s3(at.bucket(), &format!("/{}*", literal(at.prefix())))),
                     Place::Nowhere => None,
-                    Place::Beside if self.prefix.is_empty() => None,
-                    Place::Beside => {
+                    Place::SiteFolder if self.prefix.is_empty() => None,
+                    Place::SiteFolder => {
                         Some(self.of_s3(&self.bucket, &format!("/{RECORD_FOLDER}{}*", literal(&self.prefix))))
                     }
                 };

@@ -127,7 +127,7 @@ impl Command<'_> {
         let looking = stream::iter(labels).map(|label| async move {
             let at = Target::parse(&format!("{}/{label}", self.target.to_string().trim_end_matches('/')))?;
             let site = found.records.place(&self.connection.aws, &at).await?;
-            let session = Session::look(&self.connection.aws, &site, &Place::Beside).await?;
+            let session = Session::look(&self.connection.aws, &site, &Place::SiteFolder).await?;
             Ok::<_, Error>(session.filter(|session| session.preview().is_some()).map(|session| (label, session)))
         });
         let all: Vec<_> = looking.buffered(IN_FLIGHT).try_collect().await?;

@@ -64,7 +64,7 @@ pub fn of_deploy(
     Ok(Settings {
         target: target_of(previews, name)?,
         // Next to its own folder, wherever that of production is.
-        record: Place::Beside,
+        record: Place::SiteFolder,
         keep_deploys: 1,
         keep_copies: false,
         verify: None,

@@ -116,12 +116,12 @@ impl<'a> Execution<'a> {
         let this = &self;
         // While CloudFront responds: nobody reads the manifest before it is named. No write to the site is in
         // progress at the same time: requests in flight may still take effect after a run dies.
-        let telling = async { if early { Sent::default() } else { Box::pin(this.invalidate()).await } };
+        let invalidating = async { if early { Sent::default() } else { Box::pin(this.invalidate()).await } };
         let Limits { clock, stop, .. } = &this.executor.limits;
         let limit = if early { LAST_WRITES } else { STOPPING };
         let looking = clock.timeout_after(stop, limit, Box::pin(this.public_record()));
         let writing = clock.timeout_after(stop, limit, Box::pin(this.write_manifest(session)));
-        let (now, written, exposed) = tokio::join!(telling, writing, looking);
+        let (now, written, exposed) = tokio::join!(invalidating, writing, looking);
         let cut_off = || (Err(Error::interrupted("interrupted before S3 took the manifest")), None);
         let ((written, sample), exposed) = (written.unwrap_or_else(cut_off), exposed.flatten());
         sent.extend(now);

@@ -127,7 +127,7 @@ impl Settings {
             keep_going: false,
             concurrency: usize::from(MOST_IN_FLIGHT),
             expected_owner: expected_owner.map(str::to_owned),
-            record: Place::Beside,
+            record: Place::SiteFolder,
             adopt: false,
             lock_timeout: Duration::ZERO,
             build: None,

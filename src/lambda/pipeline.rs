@@ -221,7 +221,7 @@ async fn deploy_artifact(
         Outcome::Interrupted => Ok(Verdict::Failed(Failure {
             kind: FailureKind::JobFailed,
             message: format!(
-                "the function's time limit came near after {summary}; what landed is live and invalidated; hint: raise \
+                "the function's time limit came near after {summary}; what was changed is live and invalidated; hint: raise \
                  the function's timeout (at most 15 minutes) and memory, and retry the action: it goes on from here"
             ),
         })),
@@ -235,7 +235,7 @@ async fn deploy_artifact(
                 Outcome::Stale => "live, but the edge may be stale: the next deploy invalidates again",
                 Outcome::Different => "live, but viewers get something else",
                 Outcome::Unverified => "live, but what viewers get could not be verified",
-                Outcome::Partial => "some files failed; what landed is live and invalidated",
+                Outcome::Partial => "some files failed; what was changed is live and invalidated",
                 _ => "nothing was changed",
             };
             Ok(Verdict::Failed(match report.errors.first() {

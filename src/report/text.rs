@@ -81,10 +81,10 @@ impl Report {
     }
 
     fn write_body(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        let beside = invalidation::Beside::new(self);
-        self.write_changes(out, &beside)?;
+        let by_file = invalidation::PathsByFile::new(self);
+        self.write_changes(out, &by_file)?;
         rules::write(out, &self.rules, self.verbose)?;
-        beside.write_rest(out, self)?;
+        by_file.write_rest(out, self)?;
         self.write_notes(out)?;
         self.write_verified(out)?;
         if self.is_detailed() {
@@ -98,7 +98,7 @@ impl Report {
         Ok(())
     }
 
-    fn write_changes(&self, out: &mut Formatter<'_>, beside: &invalidation::Beside<'_>) -> fmt::Result {
+    fn write_changes(&self, out: &mut Formatter<'_>, by_file: &invalidation::PathsByFile<'_>) -> fmt::Result {
         let of_wave = |(wave, title): (Wave, &'static str)| {
             // What a preview has from production differs in nothing from it.
             let is_new = |change: &ReportedChange| {
@@ -110,7 +110,7 @@ impl Report {
         };
         let waves: Waves<'_> =
             [(Wave::Assets, "assets"), (Wave::Pages, "pages"), (Wave::Prune, "removals")].map(of_wave);
-        changes::write(out, &waves, beside, Manner { verbose: self.verbose, columns: self.columns })
+        changes::write(out, &waves, by_file, Manner { verbose: self.verbose, columns: self.columns })
     }
 
     /// Notes other than the changes.

@@ -41,9 +41,9 @@ fn without_query(edge: &Edge, operation: &str, name: &str) {
     alter(edge, operation, Alteration { without_query: vec![name.to_owned()], ..Alteration::default() });
 }
 
-fn request_text(edge: &Edge, turn: (u64, u64), from: &str, to: &str) {
+fn request_text(edge: &Edge, window: (u64, u64), from: &str, to: &str) {
     let alteration = Alteration { request_text: pairs(&[(from, to)]), ..Alteration::default() };
-    rule(edge, "CreateInvalidation", turn, Fault::Alter(Box::new(alteration)));
+    rule(edge, "CreateInvalidation", window, Fault::Alter(Box::new(alteration)));
 }
 
 /// Makes the edge violate what a check expects. A check without such an edge proves nothing.

@@ -181,7 +181,7 @@ async fn what_failed_and_what_was_written_is_reported() {
     function.invoke(&job(1, &json!({}))).await.unwrap();
     let (kind, message) = failure(&world);
     assert_eq!(kind, "PermissionError");
-    assert!(message.contains("what landed is live") && message.contains("allow s3:PutObject"), "{message}");
+    assert!(message.contains("what was changed is live") && message.contains("allow s3:PutObject"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

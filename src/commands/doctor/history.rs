@@ -101,7 +101,7 @@ mod tests {
             target: shipfront_site::Target::parse("s3://www.example.com").unwrap(),
             distributions: Which::Auto,
             any_origin: false,
-            place: Place::Beside,
+            place: Place::SiteFolder,
             expected_owner: None,
             probe: false,
             publishes_rules: false,

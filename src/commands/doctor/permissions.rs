@@ -139,7 +139,7 @@ mod tests {
             target: Target::parse("s3://www.example.com").unwrap(),
             distributions: Which::Auto,
             any_origin: false,
-            place: Place::Beside,
+            place: Place::SiteFolder,
             expected_owner: None,
             probe: false,
             publishes_rules: false,

@@ -7,7 +7,7 @@ fn setting(prefix: &str, ids: &[&str]) -> Setting {
     Setting {
         bucket: "www.example.com".to_owned(),
         prefix: prefix.to_owned(),
-        record: Place::Beside,
+        record: Place::SiteFolder,
         distributions: match ids.iter().map(|&id| DistributionId::Distribution(id.to_owned())).collect::<Vec<_>>() {
             ids if ids.is_empty() => Which::Auto,
             ids => Which::Ids(ids),
@@ -119,7 +119,7 @@ fn in_another_partition_every_arn_is_of_that_partition() {
     let every = [EntryPoint::Deploy, EntryPoint::Invalidate];
     for partition in ["aws-cn", "aws-us-gov"] {
         let record = Place::At(Target::parse("s3://records/site").unwrap());
-        for record in [record, Place::Beside, Place::Nowhere] {
+        for record in [record, Place::SiteFolder, Place::Nowhere] {
             let kms_key = Some(format!("arn:{partition}:kms:r:1:key/1"));
             let setting = Setting { partition: partition.to_owned(), record, kms_key, ..setting("blog/", &["E1"]) };
             for text in [setting.role_policy(&every).to_string(), setting.bucket_policy().unwrap().to_string()] {

@@ -63,7 +63,7 @@ impl Origin {
     /// The session of the preview, if it is still what was read: no other deploy of it was completed, or is
     /// running.
     async fn session(&self, deploy: &Deploy<'_>) -> Result<Session> {
-        let look = Session::look(deploy.aws, &self.bucket, &Place::Beside).await?;
+        let look = Session::look(deploy.aws, &self.bucket, &Place::SiteFolder).await?;
         look.ok_or_else(|| {
             Error::usage("a promotion needs the deploy record of the preview")
                 .hint("deploy the preview without --no-record")
@@ -84,7 +84,7 @@ impl Deploy<'_> {
             return Err(Error::refused(format!("{site} is a preview itself; nothing was changed"))
                 .hint("name the production target"));
         }
-        let open = async |bucket: &Bucket| Session::open(self.aws, bucket, &Place::Beside).await;
+        let open = async |bucket: &Bucket| Session::open(self.aws, bucket, &Place::SiteFolder).await;
         let owner = self.settings.expected_owner.as_deref();
         let opened = Bucket::open(self.aws, target, owner, open).await;
         let (bucket, session) = opened.map_err(|error| match error.kind() {
@@ -123,7 +123,7 @@ impl Deploy<'_> {
         let Some(deployed) = session.deploys().into_iter().next() else {
             return unfinished("no deploy of it has finished".to_owned());
         };
-        // Also where nothing of it landed, so that the site is a whole one: it is not the one that was to be.
+        // Also where it copied nothing, so that the site is a whole one: it is not the one that was to be.
         let left = session.last().map_or(0, |last| last.left).max(deployed.left);
         if left > 0 {
             let objects = if left == 1 { "1 object".to_owned() } else { format!("{left} objects") };

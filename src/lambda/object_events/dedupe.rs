@@ -335,7 +335,7 @@ async fn places(entry_point: &EntryPoint, bucket: &Bucket) -> Result<Vec<(Target
         for prefix in states.filter(|prefix| prefix.is_empty() || prefix.ends_with('/')) {
             // Otherwise, anybody who can write there could stop all events with a name that no site has.
             if let Ok(site) = Target::parse(&format!("s3://{name}/{prefix}")) {
-                places.push((site, Place::Beside));
+                places.push((site, Place::SiteFolder));
             }
         }
         match page.next {

@@ -4,7 +4,7 @@
 use crate::deploy::change::{Action, Reason};
 use crate::escape::Shown;
 use crate::report::sizes::Sizes;
-use crate::report::text::invalidation::Beside;
+use crate::report::text::invalidation::PathsByFile;
 use crate::report::{Fate, ReportedChange};
 use crate::wording::grouped;
 use anstyle::{AnsiColor, Style};
@@ -51,7 +51,12 @@ struct Parts {
 }
 
 /// Writes the changes of all waves.
-pub(super) fn write(out: &mut Formatter<'_>, waves: &Waves<'_>, beside: &Beside<'_>, manner: Manner) -> fmt::Result {
+pub(super) fn write(
+    out: &mut Formatter<'_>,
+    waves: &Waves<'_>,
+    by_file: &PathsByFile<'_>,
+    manner: Manner,
+) -> fmt::Result {
     let folded = |changes: &[&ReportedChange]| !manner.verbose && changes.len() > SHORT_LIST;
     let lists: Vec<Vec<Line<'_>>> = waves
         .iter()
@@ -60,7 +65,7 @@ pub(super) fn write(out: &mut Formatter<'_>, waves: &Waves<'_>, beside: &Beside<
     let parts = |line: &Line<'_>| Parts {
         size: Sizes::of(line.changes.iter().copied()).text("->"),
         reason: reason(line),
-        paths: if line.is_folder { String::new() } else { beside.of(line.name) },
+        paths: if line.is_folder { String::new() } else { by_file.of(line.name) },
     };
     let parts: Vec<Vec<Parts>> = lists.iter().map(|lines| lines.iter().map(parts).collect()).collect();
     let widths = Widths::new(&lists, &parts, manner);
@@ -252,7 +257,7 @@ mod tests {
     impl fmt::Display for Listed<'_> {
         fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
             let waves = [("assets", Vec::new()), ("pages", self.0.iter().collect()), ("removals", Vec::new())];
-            write(out, &waves, &Beside::default(), self.1)
+            write(out, &waves, &PathsByFile::default(), self.1)
         }
     }
 

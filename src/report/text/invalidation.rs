@@ -22,14 +22,14 @@ const WILDCARDS: &str = "a wildcard also evicts the unchanged URLs that it match
 
 /// The paths that are invalidated for one file only, by its key, and all others.
 #[derive(Debug, Default)]
-pub(super) struct Beside<'a> {
+pub(super) struct PathsByFile<'a> {
     by_key: HashMap<&'a str, Vec<&'a str>>,
     rest: Vec<&'a str>,
 }
 
-impl<'a> Beside<'a> {
+impl<'a> PathsByFile<'a> {
     /// Assigns paths to files. A path whose spelling does not show its file is one of the others.
-    pub(super) fn new(report: &'a Report) -> Beside<'a> {
+    pub(super) fn new(report: &'a Report) -> PathsByFile<'a> {
         let mut keys: HashMap<String, &str> = HashMap::new();
         let prefix = report.target.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
         let prefix = prefix.map_or("", |(_, prefix)| prefix.trim_end_matches('/'));
@@ -38,7 +38,7 @@ impl<'a> Beside<'a> {
                 keys.entry(path).or_insert(&change.key);
             }
         }
-        let mut beside = Beside::default();
+        let mut by_file = PathsByFile::default();
         let mut seen = HashSet::new();
         for invalidation in &report.invalidations {
             let coverage: HashMap<&str, &Coverage> =
@@ -52,12 +52,12 @@ impl<'a> Beside<'a> {
                     Some(_) => None,
                 };
                 match key {
-                    Some(key) => beside.by_key.entry(key).or_default().push(item),
-                    None => beside.rest.push(item),
+                    Some(key) => by_file.by_key.entry(key).or_default().push(item),
+                    None => by_file.rest.push(item),
                 }
             }
         }
-        beside
+        by_file
     }
 
     /// The paths for one file.

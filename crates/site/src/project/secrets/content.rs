@@ -4,7 +4,7 @@ use super::Secret;
 use std::borrow::Cow;
 
 /// Number of bytes that show whether a file is text.
-const TELLING: usize = 1024;
+const MARKUP_SAMPLE: usize = 1024;
 /// Length of a WireGuard key in base64.
 const WIREGUARD_KEY: usize = 44;
 /// Minimum length of the private part of a key in JSON: 32 bytes, minus what some tools omit.
@@ -131,7 +131,7 @@ fn json_strings<'a>(text: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = &'a 
 /// The secret anywhere in a file that could be anything.
 pub(super) fn holds_secret(text: &[u8]) -> Option<Secret> {
     let beginning = text.trim_ascii_start();
-    if is_markup(beginning) || text.iter().take(TELLING).any(|byte| *byte == 0) {
+    if is_markup(beginning) || text.iter().take(MARKUP_SAMPLE).any(|byte| *byte == 0) {
         return None;
     }
     if let Some(secret) = begins_with_secret(beginning) {
