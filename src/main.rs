@@ -14,6 +14,11 @@ use shipfront::open_files;
 use shipfront::terminal::{Terminal, Volume};
 use std::process::ExitCode;
 
+/// A fifth of a deploy's CPU time went to the allocator of glibc. The one of musl, with which the Linux archives are linked,
+/// has one lock for all threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     open_files::raise_limit();
     if let Some(limit) = open_files::too_few() {
