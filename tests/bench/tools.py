@@ -17,10 +17,11 @@ PROFILE = os.environ.get("BENCH_PROFILE", "dist")
 ALL = ["shipfront", "rclone", "hugo", "s3sync", "s5cmd", "aws"]
 
 
-def install(cache, tools, root):
+def install(cache, tools, root, shipfront=None):
     """Installs what is missing; `where` of each tool's program."""
-    where = {"shipfront": root / "target" / PROFILE / "shipfront"}
-    build = ["cargo", "build", "--profile", PROFILE, "--locked", "--workspace", "--bins", "--features", "shipfront-edge/cli"]
+    where = {"shipfront": shipfront or root / "target" / PROFILE / "shipfront"}
+    which = ["--package", "shipfront-edge"] if shipfront else ["--workspace"]
+    build = ["cargo", "build", "--profile", PROFILE, "--locked", *which, "--bins", "--features", "shipfront-edge/cli"]
     subprocess.run(build, cwd=root, check=True)
     if set(tools) - {"shipfront", "s3sync"}:
         venv = cache / "pypi"
