@@ -6,3 +6,4 @@ mod known;
 mod malformed;
 mod messages;
 mod start;
+mod zipped;
