@@ -16,7 +16,7 @@ const HISTORY: &str = r#"{"put": [["a/1", "e1", 5, []], ["a/2", "e1", 5, []], ["
 fn replay(history: &Path, options: &[&str]) -> Run {
     let tests = std::env::current_exe().unwrap();
     let example = tests.parent().and_then(Path::parent).unwrap().join("examples/replay");
-    assert!(example.is_file(), "no example: 'cargo test' builds it unless only some targets are named");
+    assert!(example.is_file(), "no example: 'cargo test' builds it, unless it is limited to some targets or packages");
     run(clean(example).arg(history).args(options))
 }
 
