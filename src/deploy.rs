@@ -17,6 +17,7 @@ pub mod hash;
 pub mod head_check;
 pub mod headers_and_redirects;
 mod intent;
+mod lanes;
 pub mod list;
 mod lock;
 pub mod manifest_index;

@@ -3,6 +3,7 @@
 mod copies;
 mod crash;
 mod history;
+mod many;
 mod measure;
 mod order;
 mod others;

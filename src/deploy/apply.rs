@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::deploy::body::{self, Body, Prepared};
 use crate::deploy::change::{Change, ChangeOutcome, MoreOfUpload, Retagged, Uploaded};
 use crate::deploy::entry::{Entry, FileFacts};
+use crate::deploy::lanes::{held, in_lanes};
 use crate::deploy::on_cores;
 use crate::deploy::plan::Plan;
 use crate::deploy::tagging::{TagHeader, UploadTags};
@@ -13,18 +14,15 @@ use crate::record::manifest::Version;
 use crate::s3::multipart::Transfer;
 use crate::s3::{self, Bucket, MAX_DELETE_KEYS, Stored};
 use crate::terminal::Progress;
-use futures::{StreamExt, stream};
 use shipfront_invalidation::tags::copy_tags::{Memory, Shared};
 use shipfront_site::etag::{Etag, MULTIPART_THRESHOLD};
 use shipfront_site::headers::Headers;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use std::vec;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Maximum size of file contents in memory at once, in KiB: three of the largest that are sent in one piece, or
@@ -70,8 +68,6 @@ struct WaveRun {
     bucket: Bucket,
     walk: Arc<Walk>,
     plan: Arc<Plan>,
-    /// The uploads that no lane has taken yet, in order.
-    changes: Mutex<vec::IntoIter<usize>>,
     /// The outcome of each change of the plan.
     outcomes: Mutex<Vec<ChangeOutcome>>,
     tags: Option<UploadTags>,
@@ -85,9 +81,6 @@ struct WaveRun {
 
 /// Uploads the changes of one wave, given by their indices in the plan, and writes the outcome of each to the
 /// `outcomes` of all.
-///
-/// There are as many lanes as requests may be in flight, spread over the runtime's threads; each takes one file
-/// after another. They end with the returned future.
 pub async fn upload(
     bucket: &Bucket,
     (walk, plan): (&Arc<Walk>, &Arc<Plan>),
@@ -96,12 +89,11 @@ pub async fn upload(
     limits: Limits,
     progress: Progress,
 ) -> Vec<ChangeOutcome> {
-    let lanes = limits.concurrency.clamp(1, changes.len().max(1));
+    let concurrency = limits.concurrency;
     let wave = Arc::new(WaveRun {
         bucket: bucket.clone(),
         walk: walk.clone(),
         plan: plan.clone(),
-        changes: Mutex::new(changes.into_iter()),
         outcomes: Mutex::new(outcomes),
         tags,
         memories: Shared::default(),
@@ -110,29 +102,19 @@ pub async fn upload(
         limits,
         progress,
     });
-    let mut running: JoinSet<()> = (0..lanes).map(|_| wave.clone().lane()).collect();
-    while let Some(lane) = running.join_next().await {
-        if let Err(error) = lane
-            && let Ok(panic) = error.try_into_panic()
-        {
-            std::panic::resume_unwind(panic);
-        }
-    }
+    let uploading = wave.clone();
+    in_lanes(changes.into_iter(), concurrency, move |at| uploading.clone().upload(at)).await;
     std::mem::take(&mut *held(&wave.outcomes))
 }
 
 impl WaveRun {
-    /// Takes one file after another, until there are no more.
-    async fn lane(self: Arc<WaveRun>) {
-        while let Some(at) = self.next() {
-            if self.halt.load(Ordering::Relaxed) || self.limits.stop.is_cancelled() {
-                continue;
-            }
-            let change = &self.plan.changes[at];
-            let Some(entry) = change.entry() else { continue };
-            let outcome = self.outcome(self.send(change, entry).await);
-            held(&self.outcomes)[at] = outcome;
-        }
+    /// Uploads the object of a change, unless the wave is over.
+    async fn upload(self: Arc<WaveRun>, at: usize) {
+        let change = &self.plan.changes[at];
+        let is_over = self.halt.load(Ordering::Relaxed) || self.limits.stop.is_cancelled();
+        let Some(entry) = change.entry().filter(|_| !is_over) else { return };
+        let outcome = self.outcome(self.send(change, entry).await);
+        held(&self.outcomes)[at] = outcome;
     }
 
     fn outcome(&self, sent: Result<Uploaded>) -> ChangeOutcome {
@@ -149,10 +131,6 @@ impl WaveRun {
                 failed(error)
             }
         }
-    }
-
-    fn next(&self) -> Option<usize> {
-        held(&self.changes).next()
     }
 
     async fn send(&self, change: &Change, at: usize) -> Result<Uploaded> {
@@ -216,10 +194,6 @@ impl WaveRun {
     }
 }
 
-fn held<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 pub(super) fn failed(error: Error) -> ChangeOutcome {
     ChangeOutcome::Failed { may_have_succeeded: may_have_succeeded(&error), error: Box::new(error) }
 }
@@ -276,33 +250,49 @@ pub async fn remove(
     }
 }
 
-/// Copies objects onto themselves with cache tags. Objects that must not be copied are left alone.
+/// The objects that get cache tags.
+struct Retagging {
+    bucket: Bucket,
+    plan: Arc<Plan>,
+    outcomes: Mutex<Vec<ChangeOutcome>>,
+    tags: UploadTags,
+    limits: Limits,
+    progress: Progress,
+}
+
+/// Copies objects onto themselves with cache tags, given by their indices in the plan, and writes the outcome of each to
+/// the `outcomes` of all. Objects that must not be copied are left alone.
 pub async fn retag(
     bucket: &Bucket,
-    plan: &Plan,
-    changes: Vec<usize>,
-    tags: &UploadTags,
-    limits: &Limits,
-    progress: &Progress,
-) -> Done {
-    let copies = stream::iter(changes).map(|at| async move {
-        let Change::Retag { subject, row, bytes } = &plan.changes[at] else { return (at, ChangeOutcome::NotBegun) };
-        let Some(existing) = subject.existing().filter(|_| !limits.stop.is_cancelled()) else {
-            return (at, ChangeOutcome::NotBegun);
-        };
-        let TagHeader { metadata, memory } = tags.again(&subject.key, row.copy_tags.as_deref());
-        let copy = bucket.retag(&subject.key, &existing.etag, &metadata);
-        let outcome = match limits.in_flight(&subject.key, copy).await {
+    plan: &Arc<Plan>,
+    (changes, outcomes): (Vec<usize>, Vec<ChangeOutcome>),
+    tags: UploadTags,
+    limits: Limits,
+    progress: Progress,
+) -> Vec<ChangeOutcome> {
+    let (bucket, plan, concurrency) = (bucket.clone(), plan.clone(), limits.concurrency);
+    let retagging = Arc::new(Retagging { bucket, plan, outcomes: Mutex::new(outcomes), tags, limits, progress });
+    let tagging = retagging.clone();
+    in_lanes(changes.into_iter(), concurrency, move |at| tagging.clone().retag(at)).await;
+    std::mem::take(&mut *held(&retagging.outcomes))
+}
+
+impl Retagging {
+    async fn retag(self: Arc<Retagging>, at: usize) {
+        let Change::Retag { subject, row, bytes } = &self.plan.changes[at] else { return };
+        let Some(existing) = subject.existing().filter(|_| !self.limits.stop.is_cancelled()) else { return };
+        let TagHeader { metadata, memory } = self.tags.again(&subject.key, row.copy_tags.as_deref());
+        let copy = self.bucket.retag(&subject.key, &existing.etag, &metadata);
+        let outcome = match self.limits.in_flight(&subject.key, copy).await {
             Ok(s3::retag::Retagged::Yes { etag, redirects, version, class }) => {
-                progress.add(*bytes);
-                progress.file();
+                self.progress.add(*bytes);
+                self.progress.file();
                 let version = Version::of_answer(version.as_deref(), class.as_deref());
                 ChangeOutcome::Retagged(Box::new(Retagged { etag, memory: memory.filter(|_| !redirects), version }))
             }
             Ok(s3::retag::Retagged::No(why)) => ChangeOutcome::LeftAlone(why),
             Err(error) => failed(error),
         };
-        (at, outcome)
-    });
-    copies.buffer_unordered(limits.concurrency.max(1)).collect().await
+        held(&self.outcomes)[at] = outcome;
+    }
 }

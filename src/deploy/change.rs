@@ -1,15 +1,16 @@
 //! The changes of a plan: what is done with a key, and why.
 
 use serde::{Deserialize, Serialize};
-use shipfront_invalidation::tags::copy_tags::{CopyTags, Memory};
+use shipfront_invalidation::tags::copy_tags::{CopyTags, Memory, Shared};
 use shipfront_invalidation::viewer::CachedHeaders;
 use shipfront_site::compression::Compressed;
 use shipfront_site::etag::Etag;
 use shipfront_site::headers::{Headers, HeadersDigest};
-use shipfront_site::{Key, ObjectKind};
+use shipfront_site::{Key, ObjectKind, Target};
 use std::sync::Arc;
 
 use crate::record::manifest::{ErrorPage, Row, Version};
+use crate::s3::copy::Source;
 
 /// Why an object is uploaded, kept, evicted or removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -450,19 +451,61 @@ pub struct Copied {
     pub version: Option<Box<Version>>,
 }
 
-/// The source of a copy, with everything that the copy must set again, and the row that the object had there.
+/// The source of a copy, with everything that the copy must set again, and the row that the object had there. Small,
+/// because a whole site may be brought back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyFrom {
-    /// The object as the earlier deploy left it.
-    pub place: crate::s3::copy::Source,
-    /// The earlier deploy's manifest row.
+    /// What it has in common with other sources.
+    pub common: Arc<CommonSource>,
+    /// The key there.
+    pub key: Key,
+    /// The version there; `None` is the newest one.
+    pub version: Option<Box<str>>,
+    /// The ETag there, if it differs from that of the row.
+    pub etag: Option<Box<Etag>>,
+    /// What the earlier deploy's manifest says about the object itself: its bytes, its headers and its encoding.
     pub row: Row,
-    /// The headers that it has there; shared, because a site has few different ones.
-    pub headers: Arc<Headers>,
     /// The cache tags that it carries.
     pub memory: Option<Memory>,
     /// The lifetime of its cached copies, if a distribution serves it as an error page.
-    pub error_page: Option<ErrorPage>,
+    pub error_page: Option<Box<ErrorPage>>,
     /// The index of the source's entry to upload if the copy cannot be made; `None` if there is no source.
     pub otherwise: Option<usize>,
+}
+
+/// What many sources of copies have in common: a site has few different headers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CommonSource {
+    /// The bucket and its folder.
+    pub target: Arc<Target>,
+    /// The storage class of the copies; `None` is the default one.
+    pub class: Option<Box<str>>,
+    /// The headers that they have there.
+    pub headers: Headers,
+}
+
+impl CopyFrom {
+    /// The source of a copy. `row` is what the manifest says about the object.
+    pub fn new(place: Source, headers: Headers, row: Row, common: &Shared<CommonSource>) -> CopyFrom {
+        let Source { target, key, version, etag, class, size: _, redirect: _ } = place;
+        let etag = (etag != row.etag).then(|| Box::new(etag));
+        // These are what they are there: the copy gets its own.
+        let row = Row { orphaned: None, copy_tags: None, error_page: None, version: None, ..row };
+        let common = common.share(CommonSource { target, class, headers });
+        CopyFrom { common, key, version, etag, row, memory: None, error_page: None, otherwise: None }
+    }
+
+    /// The source as a request needs it.
+    pub fn place(&self) -> Source {
+        let CommonSource { target, class, headers } = &*self.common;
+        Source {
+            target: target.clone(),
+            key: self.key.clone(),
+            version: self.version.clone(),
+            etag: self.etag.as_deref().unwrap_or(&self.row.etag).clone(),
+            size: self.row.size,
+            class: class.clone(),
+            redirect: headers.website_redirect.as_deref().map(Into::into),
+        }
+    }
 }

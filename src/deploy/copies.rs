@@ -3,19 +3,20 @@
 
 use crate::deploy::apply::{Done, Limits, failed};
 use crate::deploy::change::{Change, ChangeOutcome, Copied, CopyFrom, Subject};
+use crate::deploy::lanes::{held, in_lanes};
 use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::plan::Plan;
 use crate::error::{ErrorKind, Result};
+use crate::record::Record;
 use crate::record::manifest::{Row, Version};
 use crate::record::session::ActiveSession;
 use crate::s3::Bucket;
 use crate::s3::copy::{Copy, Guard, Replaced, Tried};
 use crate::s3::retag::LARGEST_COPY;
 use crate::terminal::Progress;
-use futures::{StreamExt, stream};
-use shipfront_site::Warning;
-use std::pin::pin;
+use shipfront_site::{Key, Warning};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::sync::OnceCell;
 
 /// How the store treats the conditions of copies: determined with the first copy of a run.
@@ -29,66 +30,74 @@ const LOOKS_REMEDY: &str =
     "let nothing else write while a rollback runs, or use a store that 'shipfront conformance' finds to check them";
 
 /// The copies of one wave.
-pub(super) struct Restoring<'a> {
-    pub bucket: &'a Bucket,
-    pub plan: &'a Plan,
-    pub guard: &'a CopyGuard,
-    pub limits: &'a Limits,
-    pub progress: &'a Progress,
+struct Restoring {
+    bucket: Bucket,
+    plan: Arc<Plan>,
+    /// The outcome of each change of the plan.
+    outcomes: Mutex<Vec<ChangeOutcome>>,
+    halt: AtomicBool,
+    limits: Limits,
+    progress: Progress,
 }
 
-impl Restoring<'_> {
-    /// Makes copies, given by their indices in the plan, and enters what became of each among the `outcomes` of all;
-    /// returns a warning about the store.
-    pub(super) async fn run(&self, mut changes: Vec<usize>, outcomes: &mut [ChangeOutcome]) -> Option<Warning> {
-        let first = changes.iter().position(|&at| self.plan.changes[at].bytes() <= LARGEST_COPY);
-        if let Some(first) = first.filter(|_| self.guard.0.get().is_none() && !self.limits.stop.is_cancelled()) {
-            let at = changes[first];
-            match self.find_out(at).await {
-                Ok(None) => {}
-                Ok(Some(made)) => {
-                    outcomes[at] = made;
-                    changes.remove(first);
-                }
-                Err(failed) => {
-                    outcomes[at] = failed;
-                    return None;
-                }
+/// Makes copies, given by their indices in the plan, and writes the outcome of each to the `outcomes` of all; returns them
+/// with a warning about the store.
+pub(super) async fn restore(
+    (bucket, plan): (&Bucket, &Arc<Plan>),
+    (mut changes, outcomes): (Vec<usize>, Vec<ChangeOutcome>),
+    guard: &CopyGuard,
+    limits: Limits,
+    progress: Progress,
+) -> (Vec<ChangeOutcome>, Option<Warning>) {
+    let (bucket, plan, concurrency) = (bucket.clone(), plan.clone(), limits.concurrency);
+    let (outcomes, halt) = (Mutex::new(outcomes), AtomicBool::new(false));
+    let restoring = Arc::new(Restoring { bucket, plan, outcomes, halt, limits, progress });
+    let first = changes.iter().position(|&at| restoring.plan.changes[at].bytes() <= LARGEST_COPY);
+    if let Some(first) = first.filter(|_| guard.0.get().is_none() && !restoring.is_over()) {
+        let at = changes[first];
+        match restoring.find_out(at, guard).await {
+            Ok(None) => {}
+            Ok(Some(made)) => {
+                held(&restoring.outcomes)[at] = made;
+                changes.remove(first);
+            }
+            Err(failed) => {
+                held(&restoring.outcomes)[at] = failed;
+                return (std::mem::take(&mut *held(&restoring.outcomes)), None);
             }
         }
-        let halt = AtomicBool::new(false);
-        let copies = stream::iter(changes).map(|at| {
-            let halt = &halt;
-            async move {
-                let (Some((subject, from)), false) = (self.copy_of(at), self.is_over(halt)) else {
-                    return (at, ChangeOutcome::NotBegun);
-                };
-                let guard = self.guard.0.get().copied().unwrap_or(Guard::Condition);
-                let copy = Box::pin(self.bucket.copy(&from.place, &subject.key, replaced(subject), guard));
-                let outcome = outcome(self.limits.in_flight(&subject.key, copy).await, from);
-                match &outcome {
-                    // A missing source says nothing about the others.
-                    ChangeOutcome::Failed { error, .. }
-                        if from.otherwise.is_some()
-                            && matches!(error.kind(), ErrorKind::PreconditionFailed | ErrorKind::NotFound) => {}
-                    ChangeOutcome::Failed { .. } => halt.store(true, Ordering::Relaxed),
-                    _ => self.count(at),
-                }
-                (at, outcome)
-            }
-        });
-        let mut copies = pin!(copies.buffer_unordered(self.limits.concurrency.max(1)));
-        while let Some((at, outcome)) = copies.next().await {
-            outcomes[at] = outcome;
+    }
+    let guard = guard.0.get().copied();
+    let copying = restoring.clone();
+    let copy = move |at| copying.clone().restore(at, guard.unwrap_or(Guard::Condition));
+    in_lanes(changes.into_iter(), concurrency, copy).await;
+    let warning = (guard == Some(Guard::Look)).then(|| Warning::new(LOOKS, LOOKS_REMEDY));
+    (std::mem::take(&mut *held(&restoring.outcomes)), warning)
+}
+
+impl Restoring {
+    /// Makes a copy, unless the wave is over.
+    async fn restore(self: Arc<Restoring>, at: usize, guard: Guard) {
+        let Some((subject, from)) = self.copy_of(at).filter(|_| !self.is_over()) else { return };
+        let place = from.place();
+        let copy = Box::pin(self.bucket.copy(&place, &subject.key, replaced(subject), guard));
+        let outcome = outcome(self.limits.in_flight(&subject.key, copy).await, from);
+        match &outcome {
+            // A missing source says nothing about the others.
+            ChangeOutcome::Failed { error, .. }
+                if from.otherwise.is_some()
+                    && matches!(error.kind(), ErrorKind::PreconditionFailed | ErrorKind::NotFound) => {}
+            ChangeOutcome::Failed { .. } => self.halt.store(true, Ordering::Relaxed),
+            _ => self.count(at),
         }
-        let looks = self.guard.0.get() == Some(&Guard::Look);
-        looks.then(|| Warning::new(LOOKS, LOOKS_REMEDY))
+        held(&self.outcomes)[at] = outcome;
     }
 
     /// Determines how the store treats conditions, with the first copy; returns its outcome if that made the copy.
-    async fn find_out(&self, at: usize) -> Result<Option<ChangeOutcome>, ChangeOutcome> {
+    async fn find_out(&self, at: usize, guard: &CopyGuard) -> Result<Option<ChangeOutcome>, ChangeOutcome> {
         let Some((subject, from)) = self.copy_of(at) else { return Ok(None) };
-        let trying = Box::pin(self.bucket.try_conditions(&from.place, &subject.key, replaced(subject)));
+        let place = from.place();
+        let trying = Box::pin(self.bucket.try_conditions(&place, &subject.key, replaced(subject)));
         let (found, made) = match self.limits.in_flight(&subject.key, trying).await {
             Ok(Tried::Hold) => (Guard::Condition, None),
             Ok(Tried::Ignored(copy)) => (Guard::Look, Some(outcome(Ok(copy), from))),
@@ -100,7 +109,7 @@ impl Restoring<'_> {
             self.count(at);
         }
         // Nothing else determines it concurrently.
-        let _ = self.guard.0.set(found);
+        let _ = guard.0.set(found);
         Ok(made)
     }
 
@@ -111,8 +120,8 @@ impl Restoring<'_> {
         }
     }
 
-    fn is_over(&self, halt: &AtomicBool) -> bool {
-        self.limits.stop.is_cancelled() || halt.load(Ordering::Relaxed)
+    fn is_over(&self) -> bool {
+        self.limits.stop.is_cancelled() || self.halt.load(Ordering::Relaxed)
     }
 
     fn count(&self, at: usize) {
@@ -128,7 +137,7 @@ fn replaced(subject: &Subject) -> Replaced<'_> {
 fn outcome(copied: Result<Copy>, from: &CopyFrom) -> ChangeOutcome {
     match copied {
         Ok(Copy::Made { etag, version }) => {
-            let version = Version::of_answer(version.as_deref(), from.place.class.as_deref());
+            let version = Version::of_answer(version.as_deref(), from.common.class.as_deref());
             ChangeOutcome::Copied(Copied { etag, version })
         }
         Ok(Copy::Refused) => ChangeOutcome::Overwritten,
@@ -156,23 +165,54 @@ pub(super) async fn keep(
     (plan, index): (&Plan, &ManifestIndex),
     limits: &Limits,
 ) -> (Done, bool) {
-    let (halt, left) = (AtomicBool::new(false), AtomicBool::new(false));
-    let keeping = stream::iter(to_keep(plan, index)).map(|(at, row)| {
-        let (halt, left, key) = (&halt, &left, plan.changes[at].key());
-        async move {
-            if limits.stop.is_cancelled() || halt.load(Ordering::Relaxed) {
-                left.store(true, Ordering::Relaxed);
-                return None;
-            }
-            let kept = limits.in_flight(key, Box::pin(session.record().keep(bucket, key, &row))).await;
-            halt.fetch_or(kept.is_err(), Ordering::Relaxed);
-            // Nothing of the site was touched by it.
-            let failed = |error| ChangeOutcome::Failed { error: Box::new(error), may_have_succeeded: false };
-            Some((at, failed(kept.err()?)))
-        }
+    let mut to_keep = to_keep(plan, index);
+    let keeping = Arc::new(Keeping {
+        bucket: bucket.clone(),
+        record: session.record().clone(),
+        failed: Mutex::default(),
+        halt: AtomicBool::new(false),
+        left: AtomicBool::new(false),
+        limits: limits.clone(),
     });
-    let failed = keeping.buffer_unordered(limits.concurrency.max(1)).filter_map(async |failed| failed);
-    let failed: Done = failed.collect().await;
-    let is_complete = !halt.into_inner() && !left.into_inner();
-    (failed, is_complete)
+    loop {
+        let some =
+            to_keep.by_ref().take(KEPT_AT_ONCE).map(|(at, row)| (at, plan.changes[at].subject().key.clone(), row));
+        let some: Vec<(usize, Key, Row)> = some.collect();
+        if some.is_empty() {
+            break;
+        }
+        let kept = keeping.clone();
+        in_lanes(some.into_iter(), limits.concurrency, move |(at, key, row)| kept.clone().keep(at, key, row)).await;
+    }
+    let is_complete = !keeping.halt.load(Ordering::Relaxed) && !keeping.left.load(Ordering::Relaxed);
+    (std::mem::take(&mut *held(&keeping.failed)), is_complete)
+}
+
+/// Number of rows in memory at once.
+const KEPT_AT_ONCE: usize = 4_096;
+
+/// The copies that are kept.
+struct Keeping {
+    bucket: Bucket,
+    record: Record,
+    failed: Mutex<Done>,
+    halt: AtomicBool,
+    left: AtomicBool,
+    limits: Limits,
+}
+
+impl Keeping {
+    async fn keep(self: Arc<Keeping>, at: usize, key: Key, row: Row) {
+        if self.limits.stop.is_cancelled() || self.halt.load(Ordering::Relaxed) {
+            self.left.store(true, Ordering::Relaxed);
+            return;
+        }
+        let keeping = Box::pin(self.record.keep(&self.bucket, &key, &row));
+        if let Err(error) = self.limits.in_flight(&key, keeping).await {
+            self.halt.store(true, Ordering::Relaxed);
+            // Nothing of the site was touched by it.
+            let failed = ChangeOutcome::Failed { error: Box::new(error), may_have_succeeded: false };
+            held(&self.failed).push((at, failed));
+        }
+    }
 }

@@ -4,7 +4,7 @@
 use crate::cloudfront::send::{STOPPING, Sent, submit};
 use crate::deploy::apply::{self, Done, IN_FLIGHT, Limits};
 use crate::deploy::change::{Change, ChangeOutcome};
-use crate::deploy::copies::{self, Restoring};
+use crate::deploy::copies;
 use crate::deploy::discover::Discovered;
 use crate::deploy::error_pages::{self, ClearedErrorPages};
 use crate::deploy::executor::Executor;
@@ -172,9 +172,11 @@ impl<'a> Execution<'a> {
         let bytes = changes.iter().map(|&at| self.planned.plan.changes[at].bytes()).sum();
         let Executor { terminal, timeline, limits, guard, .. } = self.executor;
         let progress = terminal.transfer(stage, changes.len() as u64, bytes);
-        let (bucket, plan) = (&self.discovered.bucket, &*self.planned.plan);
-        let restoring = Restoring { bucket, plan, guard, limits, progress: &progress };
-        let warning = timeline.during(stage, Box::pin(restoring.run(changes, &mut self.outcomes))).await;
+        let of = (&self.discovered.bucket, &self.planned.plan);
+        let changes = (changes, std::mem::take(&mut self.outcomes));
+        let restoring = copies::restore(of, changes, guard, limits.clone(), progress);
+        let (outcomes, warning) = timeline.during(stage, Box::pin(restoring)).await;
+        self.outcomes = outcomes;
         self.warnings.extend(warning.filter(|warning| !self.warnings.contains(warning)));
         self.upload_instead(kind, stage).await;
     }
@@ -226,9 +228,9 @@ impl<'a> Execution<'a> {
         let bytes = changes.iter().map(|&at| self.planned.plan.changes[at].bytes()).sum();
         let Executor { terminal, timeline, limits, .. } = self.executor;
         let progress = terminal.transfer("tagging", changes.len() as u64, bytes);
-        let copying = apply::retag(&self.discovered.bucket, &self.planned.plan, changes, &tags, limits, &progress);
-        let done = timeline.during("assets", copying).await;
-        self.note(done);
+        let (plan, changes) = (&self.planned.plan, (changes, std::mem::take(&mut self.outcomes)));
+        let copying = apply::retag(&self.discovered.bucket, plan, changes, tags, limits.clone(), progress);
+        self.outcomes = timeline.during("assets", copying).await;
     }
 
     /// Publishes the rules, once everything that they may lead to is there.

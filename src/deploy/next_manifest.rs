@@ -168,11 +168,10 @@ fn row_after(
         (ChangeOutcome::Copied(copied), Change::Copy { subject, from, .. }) => {
             // The ETag differs if the object had been uploaded in parts, or is encrypted with KMS.
             let content = from.row.content();
-            let page = from.error_page.clone().map(|page| error_pages::beside(page, subject.cached()));
+            let page = from.error_page.as_deref().cloned().map(|page| error_pages::beside(page, subject.cached()));
             Some(Some(Row {
                 etag: copied.etag.clone(),
                 content: (*content != copied.etag).then(|| Box::new(content.clone())),
-                orphaned: None,
                 copy_tags: evicted.tags_of_upload(from.memory.as_ref()),
                 error_page: page.map(|page| Box::new(ErrorPage { as_of, ..page })),
                 version: copied.version.clone(),

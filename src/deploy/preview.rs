@@ -7,7 +7,7 @@
 mod moved;
 mod remove;
 
-use crate::deploy::change::{Change, CopyFrom};
+use crate::deploy::change::{Change, CommonSource, CopyFrom};
 use crate::deploy::diff::{Content, Decision, HeadersMatch, Local, Pair, Rules};
 use crate::deploy::discover::Discovered;
 use crate::deploy::hash;
@@ -24,6 +24,7 @@ use crate::record::session::Session;
 use crate::s3::Bucket;
 use crate::s3::copy::Source;
 pub use remove::{Removal, Removed};
+use shipfront_invalidation::tags::copy_tags::Shared;
 use shipfront_site::Warning;
 use std::sync::Arc;
 
@@ -169,10 +170,11 @@ impl Deploy<'_> {
         };
         let decide = |pair: &Pair, content: &Content, headers: HeadersMatch| rules.decide(pair, content, headers);
         inspector.inspect(&pairs, &mut contents, &mut inspected, decide).await?;
+        let common = Shared::default();
         let each = places.into_iter().zip(pairs).zip(contents.into_iter().zip(inspected));
         let copies = each.filter_map(|((at, pair), (content, inspected))| {
             let is_same = decide(&pair, &content, inspected.headers) == Decision::Keep;
-            Some((at, copy(production, walk, pair, inspected).filter(|_| is_same)?))
+            Some((at, copy(production, walk, pair, inspected, &common).filter(|_| is_same)?))
         });
         Ok(copies.collect())
     }
@@ -197,7 +199,13 @@ fn questions(changes: &[Change], production: &ManifestIndex) -> Vec<Question> {
 }
 
 /// The copy of a production object that equals its file.
-fn copy(production: &Production, walk: &Walk, pair: Pair, inspected: Inspected) -> Option<CopyFrom> {
+fn copy(
+    production: &Production,
+    walk: &Walk,
+    pair: Pair,
+    inspected: Inspected,
+    common: &Shared<CommonSource>,
+) -> Option<CopyFrom> {
     let (at, row) = (pair.local?.at, pair.row?);
     let entry = walk.entries.get(at)?;
     let headers = entry.headers.of_digest(inspected.digest?)?;
@@ -213,6 +221,6 @@ fn copy(production: &Production, walk: &Walk, pair: Pair, inspected: Inspected) 
     let content = inspected.content.map(Box::new).or(row.content);
     let row =
         Row { content, headers: inspected.digest, compressed: inspected.compressed, ..Row::new(row.size, row.etag) };
-    let headers = Arc::new(headers);
-    Some(CopyFrom { place, row, headers, memory: None, error_page: entry.headers.error_page(), otherwise: Some(at) })
+    let error_page = entry.headers.error_page().map(Box::new);
+    Some(CopyFrom { error_page, otherwise: Some(at), ..CopyFrom::new(place, headers, row, common) })
 }

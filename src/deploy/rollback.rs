@@ -1,7 +1,7 @@
-//! `rollback`: a deploy whose source is what an earlier one left. No file is read and no object listed: the
-//! manifests say what differs, and everything that differs is checked before the first write. `promote` is the same
-//! with what a preview left.
+//! `rollback`: a deploy whose source is what an earlier one left. No file is read: the manifests say what differs, and
+//! everything that differs is checked before the first write. `promote` is the same with what a preview left.
 
+mod live_objects;
 mod look;
 mod plan;
 mod promote;
@@ -224,7 +224,7 @@ impl Deploy<'_> {
     }
 
     /// Reads everything except the objects: the record, the distributions, and what the earlier deploy left.
-    async fn look_back(&self, rollback: &Rollback) -> Result<(Discovered, SourceDeploy)> {
+    async fn look_back(&self, rollback: &Rollback) -> Result<(Discovered, Arc<SourceDeploy>)> {
         let settings = self.settings;
         let open_session = async |bucket: &Bucket| Box::pin(Session::open(self.aws, bucket, &settings.record)).await;
         let target =
@@ -259,7 +259,7 @@ impl Deploy<'_> {
         let (walk, session) = (Arc::new(walk), Some(session));
         Ok((
             Discovered { walk, bucket, session, viewers, withheld, distributions, verified, tagging, rules },
-            source_deploy,
+            Arc::new(source_deploy),
         ))
     }
 
@@ -267,7 +267,7 @@ impl Deploy<'_> {
     async fn bring_back(
         &self,
         discovered: &mut Discovered,
-        source_deploy: &SourceDeploy,
+        source_deploy: &Arc<SourceDeploy>,
         rollback: &Rollback,
     ) -> Result<Planned> {
         let live = discovered.session.as_mut().and_then(Session::take_manifest);

@@ -381,7 +381,7 @@ impl<'a> Chooser<'a> {
         let headers = entry.map(|entry| &entry.headers);
         let of_row = |row: &Row| headers?.of_digest(row.headers?);
         let headers = match change {
-            Some(Change::Copy { from, .. }) => Some((*from.headers).clone()),
+            Some(Change::Copy { from, .. }) => Some(from.common.headers.clone()),
             _ => row.and_then(of_row).or_else(|| Some(headers?.get().clone())),
         };
         // If an object's headers are unknown, it is checked at least that it is not the previous one.

@@ -42,7 +42,7 @@ pub use warning::Warning;
 pub const RECORD_FOLDER: &str = ".shipfront/";
 
 /// Location of a site: a bucket and a key prefix that is empty or ends in `/`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {
     bucket: String,
     prefix: String,

@@ -1,23 +1,50 @@
 //! Finds the objects of an earlier deploy, and what is in their places now: requested from S3 before anything is
 //! written.
 
+use crate::deploy::lanes::{held, in_lanes};
 use crate::deploy::rollback::SourceDeploy;
-use crate::error::{ErrorKind, Result};
+use crate::deploy::rollback::live_objects::{Listing, LiveObject, Part};
+use crate::error::{Error, ErrorKind, Result};
 use crate::record::Record;
 use crate::record::manifest::Row;
 use crate::s3::Bucket;
 use crate::s3::copy::Source;
 use crate::s3::head::Head;
 use shipfront_site::Key;
+use shipfront_site::etag::Etag;
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// Storage classes from which nothing can be copied without restoring it first.
 const ARCHIVES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
+
+/// What the record knows about a key.
+#[derive(Default)]
+pub(super) struct Known {
+    /// What was last deployed for it.
+    pub live: Option<Row>,
+    /// The object to restore.
+    pub source_deploy: Option<Row>,
+    /// Whether an interrupted run may have changed it.
+    pub is_pending: bool,
+}
+
+impl Known {
+    /// Whether viewers get the same as then: the same bytes with the same headers.
+    pub(super) fn is_same(&self) -> bool {
+        let is_known = |row: &Row| !matches!(row.content(), Etag::Opaque(_));
+        self.live.as_ref().zip(self.source_deploy.as_ref()).is_some_and(|(live, source_deploy)| {
+            let same_bytes =
+                live.etag == source_deploy.etag || is_known(live) && live.content() == source_deploy.content();
+            same_bytes && live.size == source_deploy.size && live.headers == source_deploy.headers && !self.is_pending
+        })
+    }
+}
 
 /// S3's answer about a key.
 #[derive(Debug)]
 pub(super) struct Looked {
     /// The existing object.
-    pub live: Option<Head>,
+    pub live: Option<LiveObject>,
     /// The location of the earlier deploy's object, if it must be restored.
     pub origin: Option<Result<Origin, Missing>>,
 }
@@ -41,23 +68,78 @@ pub(super) enum Missing {
 }
 
 /// The environment of the search.
-pub(super) struct Looker<'a> {
-    pub bucket: &'a Bucket,
-    pub record: &'a Record,
-    pub source_deploy: &'a SourceDeploy,
+pub(super) struct Looker {
+    pub bucket: Bucket,
+    pub record: Record,
+    pub source_deploy: Arc<SourceDeploy>,
+    pub concurrency: usize,
 }
 
-impl Looker<'_> {
+/// A key, what the record knows about it, and S3's answer if it was checked.
+pub(super) type Checked = (Key, Known, Option<Looked>);
+
+/// What the lanes of one part share.
+struct PartRun {
+    looker: Arc<Looker>,
+    listing: Listing,
+    checked: Mutex<Vec<Option<Checked>>>,
+    failed: OnceLock<Error>,
+}
+
+impl PartRun {
+    async fn look(self: Arc<PartRun>, at: usize, (key, known, is_checked): (Key, Known, bool)) {
+        if self.failed.get().is_some() {
+            return;
+        }
+        let looked = match is_checked {
+            true => Box::pin(self.looker.look(&key, known.source_deploy.as_ref(), &self.listing)).await.map(Some),
+            false => Ok(None),
+        };
+        match looked {
+            Ok(looked) => held(&self.checked)[at] = Some((key, known, looked)),
+            // The first one is reported.
+            Err(error) => drop(self.failed.set(error)),
+        }
+    }
+}
+
+impl Looker {
+    /// Checks the keys of a part; the results are in their order.
+    pub(super) async fn look_at(self: Arc<Looker>, part: Part<Known>) -> Result<Vec<Checked>> {
+        let listing = part.list(|start| self.bucket.list(start)).await?;
+        let checked = Mutex::new(part.keys.iter().map(|_| None).collect());
+        let concurrency = self.concurrency;
+        let run = Arc::new(PartRun { looker: self, listing, checked, failed: OnceLock::new() });
+        let looking = run.clone();
+        in_lanes(part.keys.into_iter().enumerate(), concurrency, move |(at, key)| looking.clone().look(at, key)).await;
+        match run.failed.get() {
+            Some(error) => Err(error.clone()),
+            None => Ok(std::mem::take(&mut *held(&run.checked)).into_iter().flatten().collect()),
+        }
+    }
+
     /// Checks a key; `row` is that of the earlier deploy, if its object must be restored.
-    pub(super) async fn look(&self, key: &Key, row: Option<&Row>) -> Result<Looked> {
+    async fn look(&self, key: &Key, row: Option<&Row>, listing: &Listing) -> Result<Looked> {
         let origin = async {
             match row {
                 Some(row) => self.origin(key, row).await.map(Some),
                 None => Ok(None),
             }
         };
-        let (live, origin) = tokio::try_join!(self.bucket.head(key), origin)?;
+        let (live, origin) = tokio::try_join!(self.live(key, row, listing), origin)?;
         Ok(Looked { live, origin })
+    }
+
+    /// The live object of a key. Its headers matter only if it has the bytes of the earlier one.
+    async fn live(&self, key: &Key, row: Option<&Row>, listing: &Listing) -> Result<Option<LiveObject>> {
+        let is_other = |live: &Option<LiveObject>| match (live, row) {
+            (Some(live), Some(row)) => live.etag != row.etag,
+            _ => true,
+        };
+        match listing.find(key).filter(is_other) {
+            Some(live) => Ok(live),
+            None => Ok(self.bucket.head(key).await?.map(LiveObject::from)),
+        }
     }
 
     async fn origin(&self, key: &Key, row: &Row) -> Result<Result<Origin, Missing>> {
@@ -104,7 +186,7 @@ impl Looker<'_> {
     }
 
     fn at_version(&self, key: &Key, id: &str, head: Head, class: Option<String>) -> Result<Origin, Missing> {
-        Origin::new(self.bucket, key, (Some(id.to_owned()), class), head)
+        Origin::new(&self.bucket, key, (Some(id.to_owned()), class), head)
     }
 }
 

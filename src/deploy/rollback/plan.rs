@@ -1,6 +1,6 @@
 //! Decides what a rollback does about each key, from the manifests and S3's answers about the keys that differ.
 
-use crate::deploy::change::{Before, CachedCopies, Change, CopyFrom, Existing, Reason, Subject};
+use crate::deploy::change::{Before, CachedCopies, Change, CommonSource, CopyFrom, Existing, Reason, Subject};
 use crate::deploy::diff::{Content, Decision, HeadersMatch, Pair, Rules};
 use crate::deploy::discover::Discovered;
 use crate::deploy::error_pages;
@@ -9,7 +9,8 @@ use crate::deploy::head_check::Inspected;
 use crate::deploy::manifest_index::{ManifestIndex, join};
 use crate::deploy::plan::{NextRow, Plan};
 use crate::deploy::planned::{Planned, Recovered};
-use crate::deploy::rollback::look::{Looked, Looker, Missing, Origin};
+use crate::deploy::rollback::live_objects::{LiveObject, Part};
+use crate::deploy::rollback::look::{Known, Looked, Looker, Missing, Origin};
 use crate::deploy::rollback::{Rollback, SourceDeploy};
 use crate::deploy::settings::Settings;
 use crate::deploy::walk::Unknown;
@@ -30,6 +31,8 @@ use std::sync::Arc;
 
 /// Number of keys that an error names before it only counts.
 const NAMED: usize = 20;
+/// Number of parts that are looked at concurrently: the next one is listed while the objects of one are checked.
+const PARTS: usize = 2;
 
 /// Everything that the decision needs.
 pub(super) struct Planning<'a> {
@@ -38,19 +41,8 @@ pub(super) struct Planning<'a> {
     /// What was last deployed.
     pub live: &'a ManifestIndex,
     /// The site to restore.
-    pub source_deploy: &'a SourceDeploy,
+    pub source_deploy: &'a Arc<SourceDeploy>,
     pub rollback: &'a Rollback,
-}
-
-/// A key and what the record knows about it.
-#[derive(Default)]
-struct Known {
-    /// What was last deployed for it.
-    live: Option<Row>,
-    /// The object to restore.
-    source_deploy: Option<Row>,
-    /// Whether an interrupted run may have changed it.
-    is_pending: bool,
 }
 
 /// What stands in the way of a plan, found key by key.
@@ -61,18 +53,6 @@ struct Obstacles {
     why: Option<Missing>,
     /// What others wrote or deleted since.
     foreign: Vec<Key>,
-}
-
-impl Known {
-    /// Whether viewers get the same as then: the same bytes with the same headers.
-    fn is_same(&self) -> bool {
-        let is_known = |row: &Row| !matches!(row.content(), Etag::Opaque(_));
-        self.live.as_ref().zip(self.source_deploy.as_ref()).is_some_and(|(live, source_deploy)| {
-            let same_bytes =
-                live.etag == source_deploy.etag || is_known(live) && live.content() == source_deploy.content();
-            same_bytes && live.size == source_deploy.size && live.headers == source_deploy.headers && !self.is_pending
-        })
-    }
 }
 
 impl Planning<'_> {
@@ -88,37 +68,37 @@ impl Planning<'_> {
                 "disable ACLs on the bucket (BucketOwnerEnforced) and grant access in a bucket policy, or deploy the old build again",
             ));
         }
-        let record = self.session()?.record();
-        let looker = Looker { bucket: &self.discovered.bucket, record, source_deploy: self.source_deploy };
-        let looking = stream::iter(self.keys()).map(|(key, known)| {
-            let (looker, rules) = (&looker, &rules);
-            async move {
-                let is_asked = !known.is_same()
-                    && (known.source_deploy.is_some() || known.is_pending || self.goes(&key, &known, rules));
-                let looked = match is_asked {
-                    true => Some(looker.look(&key, known.source_deploy.as_ref()).await?),
-                    false => None,
-                };
-                Ok::<_, Error>((key, known, looked))
-            }
+        let looker = Arc::new(Looker {
+            bucket: self.discovered.bucket.clone(),
+            record: self.session()?.record().clone(),
+            source_deploy: self.source_deploy.clone(),
+            concurrency: self.settings.concurrency,
         });
-        // In the order of the keys, each decided as soon as it was looked at: what S3 says of a million is not held.
-        let mut looking = pin!(looking.buffered(self.settings.concurrency.max(1)));
+        let keys = self.keys().map(|(key, known)| {
+            let is_checked = !known.is_same()
+                && (known.source_deploy.is_some() || known.is_pending || self.goes(&key, &known, &rules));
+            (key, known, is_checked)
+        });
+        let looking = stream::iter(Part::split(keys)).map(|part| Box::pin(looker.clone().look_at(part)));
+        // In the order of the keys, each decided as soon as its part was looked at: what S3 says of a million is not held.
+        let mut looking = pin!(looking.buffered(PARTS));
         let pages: HashSet<String> = self.discovered.viewers.error_page_keys().into_iter().collect();
-        let (mut plan, mut obstacles, headers) = (Plan::default(), Obstacles::default(), Shared::default());
-        while let Some((key, known, looked)) = looking.try_next().await? {
-            if let Some(looked) = &looked {
-                self.note_obstacles(&mut obstacles, &key, &known, looked);
-            }
-            let is_page = pages.contains(key.as_str());
-            match (&known.source_deploy, looked) {
-                (Some(row), Some(looked)) => {
-                    self.bring_back(&mut plan, (&key, &known), (row, is_page), looked, &headers)
+        let (mut plan, mut obstacles, common) = (Plan::default(), Obstacles::default(), Shared::default());
+        while let Some(part) = looking.try_next().await? {
+            for (key, known, looked) in part {
+                if let Some(looked) = &looked {
+                    self.note_obstacles(&mut obstacles, &key, &known, looked);
                 }
-                (Some(_), None) => keep(&mut plan, key, known.live),
-                (None, looked) => {
-                    let live = looked.and_then(|looked| looked.live);
-                    self.leave(&mut plan, (&key, &known), live.as_ref(), &rules);
+                let is_page = pages.contains(key.as_str());
+                match (&known.source_deploy, looked) {
+                    (Some(row), Some(looked)) => {
+                        self.bring_back(&mut plan, (&key, &known), (row, is_page), looked, &common)
+                    }
+                    (Some(_), None) => keep(&mut plan, key, known.live),
+                    (None, looked) => {
+                        let live = looked.and_then(|looked| looked.live);
+                        self.leave(&mut plan, (&key, &known), live.as_ref(), &rules);
+                    }
                 }
             }
         }
@@ -213,7 +193,7 @@ impl Planning<'_> {
 
     /// Whether shipfront owns the existing object: it is the one that was last invalidated, or an interrupted run
     /// left it.
-    fn is_ours(&self, key: &Key, known: &Known, live: Option<&Head>) -> bool {
+    fn is_ours(&self, key: &Key, known: &Known, live: Option<&LiveObject>) -> bool {
         match live {
             None => known.live.is_none() || known.is_pending,
             Some(live) => {
@@ -281,7 +261,8 @@ impl Planning<'_> {
 
     /// Whether the object of the earlier deploy is in its place, in everything that viewers get.
     fn is_in_place(&self, known: &Known, looked: &Looked) -> bool {
-        let both = looked.live.as_ref().zip(known.source_deploy.as_ref());
+        let head = looked.live.as_ref().and_then(|live| live.head.as_deref());
+        let both = head.zip(known.source_deploy.as_ref());
         let Some((live, row)) = both.filter(|(live, row)| live.etag == row.etag) else { return false };
         let version = live.version.as_deref().filter(|id| *id != "null");
         let same_version = version.is_some() && row.version.as_ref().map(|version| &*version.id) == version;
@@ -299,7 +280,7 @@ impl Planning<'_> {
         (key, known): (&Key, &Known),
         (row, is_page): (&Row, bool),
         looked: Looked,
-        headers: &Shared<Headers>,
+        common: &Shared<CommonSource>,
     ) {
         let is_in_place = self.is_in_place(known, &looked);
         let Looked { live, origin } = looked;
@@ -324,7 +305,7 @@ impl Planning<'_> {
         let kind = self.settings.kinds.kind_of(key);
         if is_in_place {
             plan.kept += 1;
-            let page = live.as_ref().and_then(|live| error_page(live, row, is_page));
+            let page = live.and_then(|live| error_page(live.head.as_deref()?, row, is_page));
             let error_page = page.map(|page| Box::new(error_pages::beside(page, subject.cached())));
             let next = Row { orphaned: None, copy_tags: None, error_page, ..row.clone() };
             plan.rows.push((key.clone(), NextRow::Row(Box::new(next))));
@@ -346,13 +327,13 @@ impl Planning<'_> {
         if next != known.live {
             plan.rows.push((key.clone(), NextRow::new(next, known.live.as_ref())));
         }
-        let headers = headers.share(head.headers);
-        let from = Box::new(CopyFrom { place, row: row.clone(), headers, memory, error_page, otherwise: None });
+        let from = CopyFrom::new(place, head.headers, row.clone(), common);
+        let from = Box::new(CopyFrom { memory, error_page: error_page.map(Box::new), ..from });
         plan.changes.push(Change::Copy { subject, kind, bytes: row.size, from });
     }
 
     /// Plans what happens to a key that the earlier site does not have: as in a deploy without its file.
-    fn leave(&self, plan: &mut Plan, (key, known): (&Key, &Known), live: Option<&Head>, rules: &Rules<'_>) {
+    fn leave(&self, plan: &mut Plan, (key, known): (&Key, &Known), live: Option<&LiveObject>, rules: &Rules<'_>) {
         // An object that was not checked is assumed to be as recorded.
         let is_asked = known.is_pending || self.goes(key, known, rules);
         let there = match (live, &known.live) {
