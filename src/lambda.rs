@@ -22,6 +22,7 @@ use crate::escape::escaped;
 use crate::record::Place;
 use crate::terminal::Terminal;
 use clap::{Args, Command, FromArgMatches};
+use futures::future::LocalBoxFuture;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use object_events::site::Buckets;
 use serde_json::Value;
@@ -52,8 +53,12 @@ pub fn is_asked_for() -> bool {
     name.is_some_and(|name| named(&name)) && arguments.next().is_none()
 }
 
-/// Answers invocations until Lambda ends the process.
-pub async fn run(terminal: Terminal) -> Result<()> {
+/// Answers invocations until Lambda ends the process. Boxed here, as the commands are.
+pub fn run(terminal: Terminal) -> LocalBoxFuture<'static, Result<()>> {
+    Box::pin(answer_invocations(terminal))
+}
+
+async fn answer_invocations(terminal: Terminal) -> Result<()> {
     // Without these, the runtime's own crate would fail.
     const NEEDED: [&str; 4] = [
         "AWS_LAMBDA_RUNTIME_API",

@@ -1,11 +1,8 @@
 //! The entry point from a terminal: parses, runs, and sets the exit code. If it is named `bootstrap`, the program
 //! is a Lambda function instead.
 
-use shipfront::cli::{Cli, Command};
-use shipfront::commands::{
-    conformance, deploy, doctor, documents, headers, history, import, init, invalidate, policy, previews, promote,
-    redirects, rollback, rules, status, tags, unlock,
-};
+use shipfront::cli::Cli;
+use shipfront::commands;
 use shipfront::config::merge::{Merged, Typed, as_error};
 use shipfront::config::variables;
 use shipfront::error::{Error, Result};
@@ -40,7 +37,7 @@ async fn started() -> ExitCode {
     if shipfront::lambda::is_asked_for() {
         // Its output goes to the function's log.
         let terminal = Terminal::new(Volume::Normal, false);
-        let ended = Box::pin(shipfront::lambda::run(terminal)).await;
+        let ended = shipfront::lambda::run(terminal).await;
         return exit_code(ended.map(|()| Exit::Done), &terminal);
     }
     let typed = match Typed::parse(std::env::args_os()) {
@@ -53,7 +50,7 @@ async fn started() -> ExitCode {
     };
     let terminal = terminal(volume(&typed.cli), typed.cli.json);
     let ended = match with_file(typed, &terminal) {
-        Ok(cli) => run(cli.command, &terminal).await,
+        Ok(cli) => commands::run(cli.command, &terminal).await,
         Err(error) => Err(error),
     };
     exit_code(ended, &terminal)
@@ -95,34 +92,6 @@ fn with_file(typed: Typed, terminal: &Terminal) -> Result<Cli> {
         terminal.say(format_args!("Settings from {file}"));
     }
     Ok(cli)
-}
-
-async fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
-    match command {
-        Command::Deploy(args) => deploy::run(&args, terminal).await,
-        Command::Plan(args) => deploy::plan(&args, terminal).await,
-        Command::Invalidate(args) => invalidate::run(&args, terminal).await,
-        Command::Status(args) => status::run(&args, terminal).await,
-        Command::History(args) => history::run(&args, terminal).await,
-        Command::Rollback(args) => Box::pin(rollback::run(&args, terminal)).await,
-        Command::Previews(args) => Box::pin(previews::run(&args, terminal)).await,
-        Command::Promote(args) => Box::pin(promote::run(&args, terminal)).await,
-        Command::Unlock(args) => unlock::run(&args, terminal).await,
-        Command::Doctor(args) => doctor::run(&args, terminal).await,
-        Command::Conformance(args) => conformance::run(&args, terminal).await,
-        Command::Policy(args) => policy::run(&args, terminal),
-        Command::Completions(args) => documents::completions(&args, terminal),
-        Command::Man(args) => documents::man(&args, terminal),
-        Command::Headers(args) => headers::run(&args, terminal),
-        Command::Redirects(args) => redirects::run(&args, terminal),
-        Command::Rules(args) => rules::run(&args, terminal).await,
-        Command::Tags(args) => tags::run(&args, terminal).await,
-        #[cfg(feature = "edge")]
-        Command::Preview(args) => shipfront::commands::preview::run(&args, terminal).await,
-        Command::Init(args) => init::run(&args, terminal),
-        Command::Import(args) => import::run(&args, terminal),
-        Command::Schema => documents::schema(terminal),
-    }
 }
 
 fn exit_code(ended: Result<Exit>, terminal: &Terminal) -> ExitCode {
