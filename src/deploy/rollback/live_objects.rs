@@ -13,8 +13,10 @@ use std::collections::HashMap;
 const CHECKED_A_PART: usize = 900;
 /// Number of keys in a part at most, whatever is done about them.
 const MOST_KEYS: usize = 10_000;
-/// Number of keys to check from which listing a part is worth a round trip more.
+/// Number of keys to check from which listing a part is worth the round trips before the first HEAD.
 const WORTH_LISTING: usize = 100;
+/// Number of keys for one to check at most: a response costs as much as a dozen HEADs.
+const SPARSE: usize = 10;
 /// Number of responses for a part, which may be full of others' objects.
 const MOST_RESPONSES: usize = 4;
 
@@ -71,7 +73,8 @@ impl<T> Part<T> {
         A: Future<Output = Result<Page>>,
     {
         let Some((last, ..)) = self.keys.last() else { return Ok(Listing::default()) };
-        if self.keys.iter().filter(|(.., is_checked)| *is_checked).count() < WORTH_LISTING {
+        let checked = self.keys.iter().filter(|(.., is_checked)| *is_checked).count();
+        if checked < WORTH_LISTING || checked * SPARSE < self.keys.len() {
             return Ok(Listing::default());
         }
         let mut listing = Listing::default();
@@ -200,6 +203,48 @@ mod tests {
         let (listing, asked) = list(&part(None, &bucket[..500]), &bucket, 100);
         assert_eq!(asked.len(), MOST_RESPONSES);
         assert!(listing.find("0399").unwrap().is_some() && listing.find("0400").is_none(), "nothing is known of it");
+    }
+
+    #[test]
+    fn where_few_of_many_keys_are_checked_they_are_requested() {
+        let keys = numbered(2_000);
+        let part = |one_in: usize| {
+            let each = keys.iter().enumerate();
+            let keys = each.map(|(at, key)| (key.as_str().into(), (), at % one_in == 0)).collect();
+            Part { after: None, keys }
+        };
+        assert_eq!(list(&part(10), &keys, 1_000).1.len(), 2);
+        assert_eq!(list(&part(11), &keys, 1_000).1.len(), 0);
+    }
+
+    #[test]
+    fn pages_without_keys_are_followed_and_what_is_after_the_last_key_is_gone() {
+        let keys = numbered(150);
+        let pages = [(0..70, Some("1")), (70..70, Some("2")), (70..120, None)];
+        let page = |at: usize| {
+            let (range, next) = &pages[at];
+            Page { objects: keys[range.clone()].iter().map(|key| object(key)).collect(), next: next.map(str::to_owned) }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let listing = runtime.block_on(part(None, &keys).list(|start| {
+            let page = page(if let Start::Token(token) = start { token.parse().unwrap() } else { 0 });
+            async move { Ok(page) }
+        }));
+        let listing = listing.unwrap();
+        assert!(listing.find("0119").unwrap().is_some());
+        assert!(listing.find("0120").unwrap().is_none() && listing.find("0149").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_listing_that_repeats_keys_in_a_later_page_says_nothing() {
+        let keys = numbered(150);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let listing = runtime.block_on(part(None, &keys).list(|start| {
+            let from = if matches!(start, Start::Beginning) { 0 } else { 40 };
+            let objects = keys[from..from + 50].iter().map(|key| object(key)).collect();
+            async move { Ok(Page { objects, next: Some("more".to_owned()) }) }
+        }));
+        assert!(listing.unwrap().find("0001").is_none());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::s3::head::Head;
 use shipfront_site::Key;
 use shipfront_site::etag::Etag;
 use std::sync::{Arc, Mutex, OnceLock};
+use tokio::sync::Semaphore;
 
 /// Storage classes from which nothing can be copied without restoring it first.
 const ARCHIVES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
@@ -73,6 +74,8 @@ pub(super) struct Looker {
     pub record: Record,
     pub source_deploy: Arc<SourceDeploy>,
     pub concurrency: usize,
+    /// As many, for all parts together: HEADs of kept copies are not limited otherwise.
+    pub permits: Semaphore,
 }
 
 /// A key, what the record knows about it, and S3's answer if it was checked.
@@ -92,7 +95,11 @@ impl PartRun {
             return;
         }
         let looked = match is_checked {
-            true => Box::pin(self.looker.look(&key, known.source_deploy.as_ref(), &self.listing)).await.map(Some),
+            true => {
+                // It is never closed.
+                let _permit = self.looker.permits.acquire().await;
+                Box::pin(self.looker.look(&key, &known, &self.listing)).await.map(Some)
+            }
             false => Ok(None),
         };
         match looked {
@@ -118,25 +125,30 @@ impl Looker {
         }
     }
 
-    /// Checks a key; `row` is that of the earlier deploy, if its object must be restored.
-    async fn look(&self, key: &Key, row: Option<&Row>, listing: &Listing) -> Result<Looked> {
+    /// Checks a key.
+    async fn look(&self, key: &Key, known: &Known, listing: &Listing) -> Result<Looked> {
         let origin = async {
-            match row {
+            match &known.source_deploy {
                 Some(row) => self.origin(key, row).await.map(Some),
                 None => Ok(None),
             }
         };
-        let (live, origin) = tokio::try_join!(self.live(key, row, listing), origin)?;
+        let (live, origin) = tokio::try_join!(self.live(key, known, listing), origin)?;
         Ok(Looked { live, origin })
     }
 
-    /// The live object of a key. Its headers matter only if it has the bytes of the earlier one.
-    async fn live(&self, key: &Key, row: Option<&Row>, listing: &Listing) -> Result<Option<LiveObject>> {
-        let is_other = |live: &Option<LiveObject>| match (live, row) {
-            (Some(live), Some(row)) => live.etag != row.etag,
-            _ => true,
+    /// The live object of a key. A listing is trusted where it shows what the record says, and its headers do not matter
+    /// because it has other bytes than the earlier one. Anything else is rare, and S3 is asked about it.
+    async fn live(&self, key: &Key, known: &Known, listing: &Listing) -> Result<Option<LiveObject>> {
+        let is_usual = |found: &Option<LiveObject>| match (found, &known.live) {
+            (Some(found), Some(row)) => {
+                let is_other = known.source_deploy.as_ref().is_none_or(|earlier| earlier.etag != found.etag);
+                is_other && found.etag == row.etag && found.size == row.size
+            }
+            (None, None) => !known.is_pending,
+            _ => false,
         };
-        match listing.find(key).filter(is_other) {
+        match listing.find(key).filter(is_usual) {
             Some(live) => Ok(live),
             None => Ok(self.bucket.head(key).await?.map(LiveObject::from)),
         }
@@ -182,7 +194,7 @@ impl Looker {
     /// A version, if it still matches the row.
     async fn version(&self, key: &str, id: &str, row: &Row) -> Result<Option<Head>> {
         let head = self.bucket.head_version(key, Some(id)).await?;
-        Ok(head.filter(|head| head.etag == row.etag))
+        Ok(head.filter(|head| head.etag == row.etag && head.size == row.size))
     }
 
     fn at_version(&self, key: &Key, id: &str, head: Head, class: Option<String>) -> Result<Origin, Missing> {

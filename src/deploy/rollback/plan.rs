@@ -28,6 +28,7 @@ use shipfront_site::{Key, ObjectKind};
 use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// Number of keys that an error names before it only counts.
 const NAMED: usize = 20;
@@ -73,6 +74,7 @@ impl Planning<'_> {
             record: self.session()?.record().clone(),
             source_deploy: self.source_deploy.clone(),
             concurrency: self.settings.concurrency,
+            permits: Semaphore::new(self.settings.concurrency.max(1)),
         });
         let keys = self.keys().map(|(key, known)| {
             let is_checked = !known.is_same()

@@ -10,6 +10,7 @@ use crate::record::manifest::Row;
 use crate::record::preview::{no_preview, other_name, overlap};
 use crate::record::session::Session;
 use crate::s3::Bucket;
+use crate::s3::head::Head;
 use shipfront_site::Key;
 use shipfront_site::Warning;
 
@@ -31,7 +32,8 @@ impl Origin {
 
     /// The location of a row's object, if it is as the preview's deploy left it.
     pub(super) async fn look(&self, key: &Key, row: &Row) -> Result<Result<Found, Missing>> {
-        let Some(head) = self.bucket.head(key).await?.filter(|head| head.etag == row.etag) else {
+        let is_same = |head: &Head| head.etag == row.etag && head.size == row.size;
+        let Some(head) = self.bucket.head(key).await?.filter(is_same) else {
             return Ok(Err(Missing::Gone));
         };
         // A version fixes more than the bytes.
