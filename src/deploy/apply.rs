@@ -172,9 +172,9 @@ impl WaveRun {
         };
         let memory = memory.map(|memory| self.memories.share(memory));
         let Stored { etag, content, version } = stored;
-        let version = Version::of_answer(version.as_deref(), headers.storage_class.as_deref());
+        let version = Version::id_of_answer(version.as_deref());
         let content = (content != etag).then(|| Box::new(content));
-        let more = MoreOfUpload { content, memory, compressed, version: version.map(|version| *version) };
+        let more = MoreOfUpload { content, memory, compressed, version };
         Ok(Uploaded { etag, size: sent, headers: entry.headers.digest(found), more: more.boxed() })
     }
 

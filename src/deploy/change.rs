@@ -9,7 +9,7 @@ use shipfront_site::headers::{Headers, HeadersDigest};
 use shipfront_site::{Key, ObjectKind, Target};
 use std::sync::Arc;
 
-use crate::record::manifest::{ErrorPage, Row, Version};
+use crate::record::manifest::{ErrorPage, RecordedObject, Row, Version};
 use crate::s3::copy::Source;
 
 /// Why an object is uploaded, kept, evicted or removed.
@@ -420,8 +420,8 @@ pub struct MoreOfUpload {
     pub memory: Option<Arc<Memory>>,
     /// The result of compressing the file, if that was requested.
     pub compressed: Option<Box<Compressed>>,
-    /// Its version, if the bucket keeps versions.
-    pub version: Option<Version>,
+    /// The ID of its version, if it has one that stays.
+    pub version: Option<Box<str>>,
 }
 
 impl MoreOfUpload {
@@ -447,8 +447,8 @@ pub struct Retagged {
 pub struct Copied {
     /// The object's ETag now.
     pub etag: Etag,
-    /// Its version now, if the bucket keeps versions.
-    pub version: Option<Box<Version>>,
+    /// The ID of its version now, if it has one that stays.
+    pub version: Option<Box<str>>,
 }
 
 /// The source of a copy, with everything that the copy must set again, and the row that the object had there. Small,
@@ -463,8 +463,8 @@ pub struct CopyFrom {
     pub version: Option<Box<str>>,
     /// The ETag there, if it differs from that of the row.
     pub etag: Option<Box<Etag>>,
-    /// What the earlier deploy's manifest says about the object itself: its bytes, its headers and its encoding.
-    pub row: Row,
+    /// What the earlier deploy's manifest says about it.
+    pub object: RecordedObject,
     /// The cache tags that it carries.
     pub memory: Option<Memory>,
     /// The lifetime of its cached copies, if a distribution serves it as an error page.
@@ -489,10 +489,8 @@ impl CopyFrom {
     pub fn new(place: Source, headers: Headers, row: Row, common: &Shared<CommonSource>) -> CopyFrom {
         let Source { target, key, version, etag, class, size: _, redirect: _ } = place;
         let etag = (etag != row.etag).then(|| Box::new(etag));
-        // These are what they are there: the copy gets its own.
-        let row = Row { orphaned: None, copy_tags: None, error_page: None, version: None, ..row };
         let common = common.share(CommonSource { target, class, headers });
-        CopyFrom { common, key, version, etag, row, memory: None, error_page: None, otherwise: None }
+        CopyFrom { common, key, version, etag, object: row.into(), memory: None, error_page: None, otherwise: None }
     }
 
     /// The source as a request needs it.
@@ -502,8 +500,8 @@ impl CopyFrom {
             target: target.clone(),
             key: self.key.clone(),
             version: self.version.clone(),
-            etag: self.etag.as_deref().unwrap_or(&self.row.etag).clone(),
-            size: self.row.size,
+            etag: self.etag.as_deref().unwrap_or(&self.object.etag).clone(),
+            size: self.object.size,
             class: class.clone(),
             redirect: headers.website_redirect.as_deref().map(Into::into),
         }

@@ -81,7 +81,7 @@ impl Restoring {
         let Some((subject, from)) = self.copy_of(at).filter(|_| !self.is_over()) else { return };
         let place = from.place();
         let copy = Box::pin(self.bucket.copy(&place, &subject.key, replaced(subject), guard));
-        let outcome = outcome(self.limits.in_flight(&subject.key, copy).await, from);
+        let outcome = outcome(self.limits.in_flight(&subject.key, copy).await);
         match &outcome {
             // A missing source says nothing about the others.
             ChangeOutcome::Failed { error, .. }
@@ -100,7 +100,7 @@ impl Restoring {
         let trying = Box::pin(self.bucket.try_conditions(&place, &subject.key, replaced(subject)));
         let (found, made) = match self.limits.in_flight(&subject.key, trying).await {
             Ok(Tried::Hold) => (Guard::Condition, None),
-            Ok(Tried::Ignored(copy)) => (Guard::Look, Some(outcome(Ok(copy), from))),
+            Ok(Tried::Ignored(copy)) => (Guard::Look, Some(outcome(Ok(copy)))),
             Err(error) if error.kind() == ErrorKind::NotImplemented => (Guard::Look, None),
             Ok(Tried::Unknown) => return Ok(None),
             Err(error) => return Err(failed(error)),
@@ -134,10 +134,10 @@ fn replaced(subject: &Subject) -> Replaced<'_> {
     subject.existing().map_or(Replaced::Nothing, |existing| Replaced::This(&existing.etag))
 }
 
-fn outcome(copied: Result<Copy>, from: &CopyFrom) -> ChangeOutcome {
+fn outcome(copied: Result<Copy>) -> ChangeOutcome {
     match copied {
         Ok(Copy::Made { etag, version }) => {
-            let version = Version::of_answer(version.as_deref(), from.common.class.as_deref());
+            let version = Version::id_of_answer(version.as_deref());
             ChangeOutcome::Copied(Copied { etag, version })
         }
         Ok(Copy::Refused) => ChangeOutcome::Overwritten,

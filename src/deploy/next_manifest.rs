@@ -7,7 +7,7 @@ use crate::deploy::manifest_index::{self, ManifestIndex};
 use crate::deploy::plan::Plan;
 use crate::deploy::tagging::EvictedByPath;
 use crate::record::intent::UnfinishedDeploy;
-use crate::record::manifest::{ErrorPage, Row};
+use crate::record::manifest::{ErrorPage, Row, Version};
 use shipfront_invalidation::ChangedKey;
 use shipfront_invalidation::viewer::CachedHeaders;
 use shipfront_site::Key;
@@ -140,6 +140,7 @@ fn row_after(
             let entry = change.entry().and_then(|at| entries.get(at));
             let error_page = entry
                 .and_then(|entry| error_pages::remembered_of_written(&entry.headers, change.subject().cached(), as_of));
+            let class = entry.and_then(|entry| entry.headers.get().storage_class.as_deref());
             let MoreOfUpload { content, memory, compressed, version } =
                 uploaded.more.as_deref().cloned().unwrap_or_default();
             Some(Some(Row {
@@ -148,7 +149,7 @@ fn row_after(
                 compressed,
                 copy_tags: evicted.tags_of_upload(memory.as_deref()),
                 error_page,
-                version: version.map(Box::new),
+                version: Version::of_answer(version.as_deref(), class),
                 ..Row::new(uploaded.size, uploaded.etag.clone())
             }))
         }
@@ -167,15 +168,16 @@ fn row_after(
         }
         (ChangeOutcome::Copied(copied), Change::Copy { subject, from, .. }) => {
             // The ETag differs if the object had been uploaded in parts, or is encrypted with KMS.
-            let content = from.row.content();
+            let row = from.object.row();
+            let content = row.content();
             let page = from.error_page.as_deref().cloned().map(|page| error_pages::beside(page, subject.cached()));
             Some(Some(Row {
                 etag: copied.etag.clone(),
                 content: (*content != copied.etag).then(|| Box::new(content.clone())),
                 copy_tags: evicted.tags_of_upload(from.memory.as_ref()),
                 error_page: page.map(|page| Box::new(ErrorPage { as_of, ..page })),
-                version: copied.version.clone(),
-                ..from.row.clone()
+                version: Version::of_answer(copied.version.as_deref(), from.common.class.as_deref()),
+                ..row
             }))
         }
         (ChangeOutcome::Removed | ChangeOutcome::Overwritten, _) => Some(None),

@@ -110,7 +110,7 @@ impl Deploy<'_> {
         for (at, from) in copies {
             let Change::Upload { subject, kind, .. } = &plan.changes[at] else { continue };
             let (subject, kind) = (subject.clone(), *kind);
-            plan.changes[at] = Change::Copy { subject, kind, bytes: from.row.size, from: Box::new(from) };
+            plan.changes[at] = Change::Copy { subject, kind, bytes: from.object.size, from: Box::new(from) };
         }
         planned.plan = Arc::new(plan);
         Ok(planned)

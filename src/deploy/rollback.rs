@@ -69,10 +69,9 @@ pub struct Rollback {
     pub allow_incomplete: bool,
 }
 
-/// An earlier deploy: its entry in the history, the rows of its manifest, and its rules.
+/// An earlier deploy: its entry in the history, and its rules.
 struct SourceDeploy {
     deployed: Deployed,
-    rows: ManifestIndex,
     /// Whether any deploy of the history kept copies of what it replaced.
     has_copies: bool,
     /// The rules that it published or, for a preview, those of its build.
@@ -167,14 +166,14 @@ impl Deploy<'_> {
         let since = self.aws.clock().start();
         loop {
             self.timeline.begin_again();
-            let (mut discovered, source_deploy) = self.unless_stopped(Box::pin(self.look_back(rollback))).await?;
+            let (mut discovered, source_deploy, rows) = self.unless_stopped(Box::pin(self.look_back(rollback))).await?;
             Box::pin(self.guard_order(&mut discovered)).await?;
             self.guard_interrupted()?;
             if self.unless_stopped(Box::pin(self.wait_for_lock(&discovered, &since))).await? {
                 continue;
             }
             let planned =
-                self.unless_stopped(Box::pin(self.bring_back(&mut discovered, &source_deploy, rollback))).await?;
+                self.unless_stopped(Box::pin(self.bring_back(&mut discovered, &source_deploy, rows, rollback))).await?;
             if planned.refused.is_some() {
                 return Ok(source_deploy.name(self.show(&discovered, planned)));
             }
@@ -196,11 +195,11 @@ impl Deploy<'_> {
 
     /// Decides what a rollback would do, and writes nothing.
     pub async fn plan_rollback(&self, rollback: &Rollback) -> Result<Run> {
-        let (mut discovered, source_deploy) = Box::pin(self.look_back(rollback)).await?;
+        let (mut discovered, source_deploy, rows) = Box::pin(self.look_back(rollback)).await?;
         if let Some(error) = self.superseded(discovered.session.as_ref()) {
             return Err(error);
         }
-        let planned = Box::pin(self.bring_back(&mut discovered, &source_deploy, rollback)).await?;
+        let planned = Box::pin(self.bring_back(&mut discovered, &source_deploy, rows, rollback)).await?;
         Ok(source_deploy.name(self.show(&discovered, planned)))
     }
 
@@ -223,8 +222,9 @@ impl Deploy<'_> {
         Executor { build: None, history_update, ..self.executor(deploy) }
     }
 
-    /// Reads everything except the objects: the record, the distributions, and what the earlier deploy left.
-    async fn look_back(&self, rollback: &Rollback) -> Result<(Discovered, Arc<SourceDeploy>)> {
+    /// Reads everything except the objects: the record, the distributions, and what the earlier deploy left, with the rows
+    /// of its manifest.
+    async fn look_back(&self, rollback: &Rollback) -> Result<(Discovered, Arc<SourceDeploy>, ManifestIndex)> {
         let settings = self.settings;
         let open_session = async |bucket: &Bucket| Box::pin(Session::open(self.aws, bucket, &settings.record)).await;
         let target =
@@ -238,11 +238,11 @@ impl Deploy<'_> {
         let session = session.ok_or_else(|| {
             Error::usage("a rollback needs the deploy record").hint("run the command without --no-record")
         })?;
-        let source_deploy = match &rollback.choice {
+        let (source_deploy, rows) = match &rollback.choice {
             Choice::Preview(preview) => self.read_preview(preview, &session).await?,
             choice => SourceDeploy::read(&session, choice, rollback.allow_incomplete).await?,
         };
-        source_deploy.guard_keys(&settings.target, session.place())?;
+        source_deploy.guard_keys(&rows, &settings.target, session.place())?;
         let unfinished = session.unfinished().map(|unfinished| &**unfinished);
         let (shapes, withheld, gone) = Box::pin(self.with_unfinished(&distributions, shapes, unfinished)).await?;
         let warnings = session.warnings().iter().cloned().chain(gone).collect();
@@ -251,8 +251,8 @@ impl Deploy<'_> {
         let tagging = Tagging::of(&viewers).map(Arc::new);
         let mut walk = Walk { warnings, ..Walk::default() };
         let of = if source_deploy.preview.is_some() { RulesOf::Preview } else { RulesOf::EarlierDeploy };
-        let (recorded, rows) = (source_deploy.rules.as_ref(), &source_deploy.rows);
-        let finding = find_recorded(settings, &viewers, &distributions, (of, session.rules(), recorded), rows);
+        let recorded = source_deploy.rules.as_ref();
+        let finding = find_recorded(settings, &viewers, &distributions, (of, session.rules(), recorded), &rows);
         let found = Box::pin(finding).await?;
         walk.warnings.extend(found.warnings);
         let rules = found.plan.map(Arc::new);
@@ -260,14 +260,16 @@ impl Deploy<'_> {
         Ok((
             Discovered { walk, bucket, session, viewers, withheld, distributions, verified, tagging, rules },
             Arc::new(source_deploy),
+            rows,
         ))
     }
 
-    /// Checks everything that differs, and decides.
+    /// Checks everything that differs, and decides. The rows of the earlier deploy are not needed after that.
     async fn bring_back(
         &self,
         discovered: &mut Discovered,
         source_deploy: &Arc<SourceDeploy>,
+        earlier: ManifestIndex,
         rollback: &Rollback,
     ) -> Result<Planned> {
         let live = discovered.session.as_mut().and_then(Session::take_manifest);
@@ -275,7 +277,8 @@ impl Deploy<'_> {
             Some(manifest) => on_cores(move || ManifestIndex::read(&manifest, 0)).await??,
             None => ManifestIndex::default(),
         };
-        let planning = Planning { settings: self.settings, discovered, live: &live, source_deploy, rollback };
+        let (settings, live_rows, earlier) = (self.settings, &live, &earlier);
+        let planning = Planning { settings, discovered, live: live_rows, earlier, source_deploy, rollback };
         let plan = self.timeline.during("compare", planning.plan()).await?;
         self.guard_preview(source_deploy).await?;
         let refused = source_deploy.preview.as_ref().and_then(|_| planning.refusal(&plan));
@@ -284,7 +287,7 @@ impl Deploy<'_> {
 }
 
 impl SourceDeploy {
-    async fn read(session: &Session, choice: &Choice, allow_incomplete: bool) -> Result<SourceDeploy> {
+    async fn read(session: &Session, choice: &Choice, allow_incomplete: bool) -> Result<(SourceDeploy, ManifestIndex)> {
         let mut deploys = session.deploys();
         let has_copies = deploys.iter().any(|deployed| deployed.kept_copies);
         let at = choice.of(&deploys, allow_incomplete)?;
@@ -296,12 +299,12 @@ impl SourceDeploy {
         })?;
         let rules = manifest.rules();
         let rows = on_cores(move || ManifestIndex::read(&manifest, 0)).await??;
-        Ok(SourceDeploy { deployed, rows, has_copies, rules, preview: None })
+        Ok((SourceDeploy { deployed, has_copies, rules, preview: None }, rows))
     }
 
     /// Refuses keys that no deploy of a source has: otherwise, anybody who can write the record could have copies
     /// replace objects that are not part of the site, such as the deploy records of its bucket.
-    fn guard_keys(&self, target: &Target, record: &Target) -> Result<()> {
+    fn guard_keys(&self, rows: &ManifestIndex, target: &Target, record: &Target) -> Result<()> {
         let record = Some(record).filter(|record| record.bucket() == target.bucket());
         let record =
             record.and_then(|record| record.prefix().strip_prefix(target.prefix())).filter(|folder| !folder.is_empty());
@@ -309,7 +312,7 @@ impl SourceDeploy {
             let is_of_record = key.starts_with(RECORD_FOLDER) || record.is_some_and(|folder| key.starts_with(folder));
             key.is_empty() || is_of_record
         };
-        match self.rows.rows().find(|(key, _)| is_none(key)) {
+        match rows.rows().find(|(key, _)| is_none(key)) {
             None => Ok(()),
             Some((key, _)) => Err(Error::refused(format!(
                 "the manifest of deploy {} names {key:?}, which is no key of a site; nothing was changed",

@@ -53,10 +53,15 @@ pub struct Version {
 }
 
 impl Version {
-    /// The version in S3's response. If versioning is suspended, it is called `null`, and the next write replaces
-    /// it.
+    /// The ID of the version in S3's response, if the version stays. If versioning is suspended, it is called `null`, and
+    /// the next write replaces it.
+    pub fn id_of_answer(id: Option<&str>) -> Option<Box<str>> {
+        id.filter(|id| *id != "null").map(Into::into)
+    }
+
+    /// The version in S3's response.
     pub fn of_answer(id: Option<&str>, class: Option<&str>) -> Option<Box<Version>> {
-        let id = id.filter(|id| *id != "null")?.into();
+        let id = Version::id_of_answer(id)?;
         Some(Box::new(Version { id, class: class.filter(|class| *class != "STANDARD").map(Into::into) }))
     }
 }
@@ -110,6 +115,34 @@ impl Row {
     /// The ETag of the bytes.
     pub fn content(&self) -> &Etag {
         self.content.as_deref().unwrap_or(&self.etag)
+    }
+}
+
+/// What a row of a manifest says about an object itself, wherever it is copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedObject {
+    /// Bytes.
+    pub size: u64,
+    /// Its ETag.
+    pub etag: Etag,
+    content: Option<Box<Etag>>,
+    headers: Option<HeadersDigest>,
+    compressed: Option<Box<Compressed>>,
+    extra: Extra,
+}
+
+impl From<Row> for RecordedObject {
+    fn from(row: Row) -> RecordedObject {
+        let Row { size, etag, content, headers, compressed, extra, .. } = row;
+        RecordedObject { size, etag, content, headers, compressed, extra }
+    }
+}
+
+impl RecordedObject {
+    /// The row of its copy, as far as that is the same.
+    pub fn row(&self) -> Row {
+        let RecordedObject { size, etag, content, headers, compressed, extra } = self.clone();
+        Row { content, headers, compressed, extra, ..Row::new(size, etag) }
     }
 }
 

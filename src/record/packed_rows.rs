@@ -11,6 +11,7 @@ use shipfront_site::etag::Etag;
 use shipfront_site::headers::HeadersDigest;
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::slice;
 use std::sync::Arc;
 
 /// Rows from one whole key to the next.
@@ -25,12 +26,17 @@ const CLASS: u8 = 1 << 4;
 /// It is among those that are kept whole.
 const WHOLE: u8 = 1 << 5;
 
+/// Bytes after which a new chunk begins: a single buffer would be copied as it grows, and take twice its size meanwhile.
+/// Tests have several.
+const CHUNK: usize = if cfg!(test) { 64 } else { 256 * 1024 };
+
 /// Rows by key, in key order.
 #[derive(Debug, Default)]
 pub struct PackedRows {
-    bytes: Vec<u8>,
-    /// Where each block begins.
-    blocks: Vec<usize>,
+    /// Each consists of whole blocks.
+    chunks: Vec<Vec<u8>>,
+    /// Where each block begins: the number of its chunk, and the place in it.
+    blocks: Vec<(u32, u32)>,
     /// What rows have in common, by number.
     headers: Vec<HeadersDigest>,
     copy_tags: Vec<Arc<CopyTags>>,
@@ -54,7 +60,7 @@ impl Packer {
     pub fn add(&mut self, key: &str, row: Row) {
         let shared = match self.count % ROWS_A_BLOCK {
             0 => {
-                self.rows.blocks.push(self.rows.bytes.len());
+                self.begin_block();
                 0
             }
             _ => shared(&self.last, key),
@@ -62,7 +68,7 @@ impl Packer {
         self.count += 1;
         self.last.truncate(shared);
         self.last.push_str(&key[shared..]);
-        let out = &mut self.rows.bytes;
+        let Some(out) = self.rows.chunks.last_mut() else { return };
         put_number(out, shared as u64);
         put_text(out, &key[shared..]);
         let Row { size, etag, content, headers, orphaned, copy_tags, compressed, error_page, version, extra } = &row;
@@ -101,15 +107,26 @@ impl Packer {
         }
     }
 
+    fn begin_block(&mut self) {
+        let chunks = &mut self.rows.chunks;
+        if chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK) {
+            // The first may be all that there is.
+            chunks.push(if chunks.is_empty() { Vec::new() } else { Vec::with_capacity(CHUNK + CHUNK / 8) });
+        }
+        let length = chunks.last().map_or(0, Vec::len);
+        self.rows.blocks.push((chunks.len() as u32 - 1, length as u32));
+    }
+
     fn add_whole(&mut self, row: Row) {
-        self.rows.bytes.push(WHOLE);
         let number = push(&mut self.rows.whole, row);
-        put_number(&mut self.rows.bytes, number as u64);
+        let Some(out) = self.rows.chunks.last_mut() else { return };
+        out.push(WHOLE);
+        put_number(out, number as u64);
     }
 
     /// All of them.
     pub fn finish(mut self) -> PackedRows {
-        self.rows.bytes.shrink_to_fit();
+        self.rows.chunks.last_mut().into_iter().for_each(Vec::shrink_to_fit);
         self.rows.whole.shrink_to_fit();
         self.rows
     }
@@ -173,16 +190,22 @@ impl PackedRows {
 
     /// The block in which a key is, if it is in any.
     fn block_of(&self, key: &str) -> usize {
-        let first = |at: &usize| {
-            let mut rest = self.bytes.get(*at..).unwrap_or_default();
+        let first = |at: &(u32, u32)| {
+            let mut rest = self.after(*at);
             number(&mut rest).and_then(|_| text(&mut rest)).unwrap_or_default()
         };
         self.blocks.partition_point(|at| first(at) <= key).saturating_sub(1)
     }
 
+    /// A chunk from a place on.
+    fn after(&self, (chunk, place): (u32, u32)) -> &[u8] {
+        self.chunks.get(chunk as usize).and_then(|chunk| chunk.get(place as usize..)).unwrap_or_default()
+    }
+
     fn cursor(&self, block: usize) -> Cursor<'_> {
-        let start = self.blocks.get(block).copied().unwrap_or(self.bytes.len());
-        Cursor { rows: self, rest: &self.bytes[start..], key: String::new() }
+        let start = self.blocks.get(block).copied().unwrap_or((u32::MAX, 0));
+        let next = self.chunks.get((start.0 as usize).saturating_add(1)..).unwrap_or_default();
+        Cursor { rows: self, rest: self.after(start), next: next.iter(), key: String::new() }
     }
 }
 
@@ -190,6 +213,8 @@ impl PackedRows {
 struct Cursor<'a> {
     rows: &'a PackedRows,
     rest: &'a [u8],
+    /// The chunks after that.
+    next: slice::Iter<'a, Vec<u8>>,
     /// The key of the row that was read last.
     key: String,
 }
@@ -211,6 +236,9 @@ enum Read<'a> {
 
 impl<'a> Cursor<'a> {
     fn next(&mut self) -> Option<Read<'a>> {
+        if self.rest.is_empty() {
+            self.rest = self.next.next()?;
+        }
         let (rows, rest) = (self.rows, &mut self.rest);
         self.key.truncate(number(rest)?);
         self.key.push_str(text(rest)?);
@@ -368,7 +396,7 @@ mod tests {
                 (format!("blog/2026/11/post-{number:05}/index.html"), Row { headers, ..Row::new(1_000 + number, etag) })
             })
             .collect();
-        let bytes = packed(&rows).bytes.len();
+        let bytes: usize = packed(&rows).chunks.iter().map(Vec::len).sum();
         assert!(bytes < 50 * rows.len(), "{bytes} bytes for {} rows", rows.len());
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct Planning<'a> {
     pub discovered: &'a Discovered,
     /// What was last deployed.
     pub live: &'a ManifestIndex,
+    /// What the site to restore had.
+    pub earlier: &'a ManifestIndex,
     /// The site to restore.
     pub source_deploy: &'a Arc<SourceDeploy>,
     pub rollback: &'a Rollback,
@@ -176,7 +178,7 @@ impl Planning<'_> {
         let unfinished = self.discovered.unfinished();
         let pending = unfinished.into_iter().flat_map(|unfinished| &unfinished.pending);
         let pending = pending.map(|pending| (Key::from(pending.key.as_str()), ()));
-        let source_deploy = self.source_deploy.rows.rows().filter(|(_, row)| row.orphaned.is_none());
+        let source_deploy = self.earlier.rows().filter(|(_, row)| row.orphaned.is_none());
         let recorded = join(self.live.rows(), source_deploy, |live, source_deploy| {
             Some(Known { live, source_deploy, is_pending: false })
         });
@@ -242,7 +244,7 @@ impl Planning<'_> {
         }
         let deploy = name(&self.source_deploy.deployed);
         let message = format!("{count} of deploy {deploy} cannot be restored: {}; nothing was changed", listed(names));
-        let versioned = self.source_deploy.rows.rows().any(|(_, row)| row.version.is_some());
+        let versioned = self.earlier.rows().any(|(_, row)| row.version.is_some());
         let hint = match why {
             Missing::Archived => {
                 "a lifecycle rule moved the versions to an archive: restore them, or deploy the old build"

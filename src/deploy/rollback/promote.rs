@@ -75,7 +75,11 @@ impl Origin {
 
 impl Deploy<'_> {
     /// Reads what the preview left, which must be complete. `production` is the record of the site that it becomes.
-    pub(super) async fn read_preview(&self, preview: &Promoted, production: &Session) -> Result<SourceDeploy> {
+    pub(super) async fn read_preview(
+        &self,
+        preview: &Promoted,
+        production: &Session,
+    ) -> Result<(SourceDeploy, ManifestIndex)> {
         let Promoted { name, target, deploy } = preview;
         let site = &self.settings.target;
         if overlap(target, site) {
@@ -147,7 +151,7 @@ impl Deploy<'_> {
         let rules = manifest.rules();
         let rows = on_cores(move || ManifestIndex::read(&manifest, 0)).await??;
         let preview = Some(origin(&deployed.deploy));
-        Ok(SourceDeploy { deployed, rows, has_copies: false, rules, preview })
+        Ok((SourceDeploy { deployed, has_copies: false, rules, preview }, rows))
     }
 
     /// Refuses a preview that was deployed again since it was read.
