@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn keys_are_split_into_parts_in_order() {
         let keys = numbered(2_500);
-        let checked = |at: usize| at % 2 == 0;
+        let checked = |at: usize| at.is_multiple_of(2);
         let all = keys.iter().enumerate().map(|(at, key)| (key.as_str().into(), (), checked(at)));
         let parts: Vec<Part<()>> = Part::split(all).collect();
         let sizes: Vec<usize> = parts.iter().map(|part| part.keys.len()).collect();
@@ -210,7 +210,7 @@ mod tests {
         let keys = numbered(2_000);
         let part = |one_in: usize| {
             let each = keys.iter().enumerate();
-            let keys = each.map(|(at, key)| (key.as_str().into(), (), at % one_in == 0)).collect();
+            let keys = each.map(|(at, key)| (key.as_str().into(), (), at.is_multiple_of(one_in))).collect();
             Part { after: None, keys }
         };
         assert_eq!(list(&part(10), &keys, 1_000).1.len(), 2);
