@@ -6,6 +6,7 @@ mod body;
 pub mod change;
 mod compare;
 pub(crate) mod copies;
+pub mod copy_from;
 pub mod diff;
 mod discover;
 pub mod entry;

@@ -2,7 +2,8 @@
 //! removed.
 
 use crate::deploy::apply::{Done, Limits, failed};
-use crate::deploy::change::{Change, ChangeOutcome, Copied, CopyFrom, Subject};
+use crate::deploy::change::{Change, ChangeOutcome, Copied, Subject};
+use crate::deploy::copy_from::CopyFrom;
 use crate::deploy::lanes::{held, in_lanes};
 use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::plan::Plan;

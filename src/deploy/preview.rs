@@ -7,7 +7,8 @@
 mod moved;
 mod remove;
 
-use crate::deploy::change::{Change, CommonSource, CopyFrom};
+use crate::deploy::change::Change;
+use crate::deploy::copy_from::{CommonSource, CopyFrom};
 use crate::deploy::diff::{Content, Decision, HeadersMatch, Local, Pair, Rules};
 use crate::deploy::discover::Discovered;
 use crate::deploy::hash;

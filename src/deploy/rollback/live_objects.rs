@@ -131,7 +131,6 @@ impl Listing {
 #[cfg(test)]
 mod tests {
     use super::*;
-
     use std::cell::RefCell;
 
     fn part(after: Option<&str>, keys: &[String]) -> Part<()> {

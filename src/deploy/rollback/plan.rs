@@ -1,6 +1,7 @@
 //! Decides what a rollback does about each key, from the manifests and S3's answers about the keys that differ.
 
-use crate::deploy::change::{Before, CachedCopies, Change, CommonSource, CopyFrom, Existing, Reason, Subject};
+use crate::deploy::change::{Before, CachedCopies, Change, Existing, Reason, Subject};
+use crate::deploy::copy_from::{CommonSource, CopyFrom};
 use crate::deploy::diff::{Content, Decision, HeadersMatch, Pair, Rules};
 use crate::deploy::discover::Discovered;
 use crate::deploy::error_pages;
