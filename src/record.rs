@@ -25,6 +25,7 @@ use crate::aws::Aws;
 use crate::clock::{Clock, Stopwatch};
 use crate::error::{Error, Result};
 use crate::escape::Shown;
+use crate::s3::chunks::Chunks;
 use crate::s3::conditional::{Condition, Written};
 use crate::s3::{Bucket, Start};
 use allowance::PathCount;
@@ -157,9 +158,10 @@ impl Record {
             let state = State::new(&self.target);
             return Ok(Snapshot::of_state(state, None, 0, now, self.clock.start()));
         };
-        let state = self.parse(&found.body)?;
+        let body = found.body.into_bytes();
+        let state = self.parse(&body)?;
         let age = found.read.as_second() - found.modified.as_second();
-        let warnings = unread_counts(&found.body, &state, &self.what(STATE));
+        let warnings = unread_counts(&body, &state, &self.what(STATE));
         Ok(Snapshot { warnings, ..Snapshot::of_state(state, Some(found.etag), age, found.read, self.clock.start()) })
     }
 
@@ -186,7 +188,7 @@ impl Record {
         let unfinished = async {
             let Some(intent) = &snapshot.state.intent else { return Ok(None) };
             let name = intent::file_name(&intent.deploy);
-            Ok(Some(Arc::new(intent::decode(intent, &self.fetch(&name).await?, &self.what(&name))?)))
+            Ok(Some(Arc::new(intent::decode(intent, self.fetch(&name).await?, &self.what(&name))?)))
         };
         let (manifest, unfinished, other_paths) = tokio::join!(manifest, unfinished, self.other_paths());
         let (manifest, unfinished): (Result<_>, Result<_>) = (manifest, unfinished);
@@ -221,7 +223,7 @@ impl Record {
         format!("s3://{}/{}", self.bucket.target().bucket(), self.bucket.target().full_key(name))
     }
 
-    async fn fetch(&self, name: &str) -> Result<bytes::Bytes> {
+    async fn fetch(&self, name: &str) -> Result<Chunks> {
         match self.bucket.get(name, MOST_OF_FILE).await? {
             Some(found) => Ok(found.body),
             None => Err(damaged(&self.what(name), "it is missing, although state.json names it")),
@@ -254,7 +256,7 @@ impl Record {
         match self.bucket.put_if(STATE, &body, condition).await? {
             Written::Yes(etag) => Ok(Some((state, etag))),
             Written::Refused => match self.bucket.get(STATE, MOST_OF_STATE).await? {
-                Some(found) if found.body == body => Ok(Some((state, found.etag))),
+                Some(found) if found.body.clone().into_bytes() == body => Ok(Some((state, found.etag))),
                 _ => Ok(None),
             },
         }

@@ -1,5 +1,6 @@
 //! Every S3 call: the only place that talks to the bucket.
 
+pub mod chunks;
 pub mod conditional;
 pub mod copy;
 #[cfg(feature = "lambda")]

@@ -178,7 +178,7 @@ impl Backfill<'_> {
             let message = "the bucket has Object Lock, and a copy would lose holds and retention; nothing was changed";
             return Err(Error::refused(message).hint("deploys tag what they upload in any case"));
         }
-        let index = ManifestIndex::read(&manifest, 0)?;
+        let index = ManifestIndex::read(manifest, 0)?;
         let (walk, session, tagging) = (Arc::new(Walk::default()), Some(session), Some(Arc::new(tagging)));
         let (withheld, verified) = (Vec::new(), None);
         let rules = None;

@@ -21,13 +21,13 @@ impl ManifestIndex {
     /// Reads the manifest, if there is one, beside a source of so many files, where that holds up nothing else.
     pub(super) async fn load(manifest: Option<Manifest>, files: usize) -> Result<ManifestIndex> {
         match manifest {
-            Some(manifest) => on_cores(move || ManifestIndex::read(&manifest, files)).await?,
+            Some(manifest) => on_cores(move || ManifestIndex::read(manifest, files)).await?,
             None => Ok(ManifestIndex::default()),
         }
     }
 
     /// Reads a manifest beside a source of so many files.
-    pub fn read(manifest: &Manifest, files: usize) -> Result<ManifestIndex> {
+    pub fn read(manifest: Manifest, files: usize) -> Result<ManifestIndex> {
         let mut rows = Packer::default();
         let standings = manifest.read_beside(files as u64, |key, row| rows.add(key, row))?;
         Ok(ManifestIndex { rows: rows.finish(), standings })

@@ -274,7 +274,7 @@ impl Deploy<'_> {
     ) -> Result<Planned> {
         let live = discovered.session.as_mut().and_then(Session::take_manifest);
         let live = match live {
-            Some(manifest) => on_cores(move || ManifestIndex::read(&manifest, 0)).await??,
+            Some(manifest) => on_cores(move || ManifestIndex::read(manifest, 0)).await??,
             None => ManifestIndex::default(),
         };
         let (settings, live_rows, earlier) = (self.settings, &live, &earlier);
@@ -298,7 +298,7 @@ impl SourceDeploy {
             )
         })?;
         let rules = manifest.rules();
-        let rows = on_cores(move || ManifestIndex::read(&manifest, 0)).await??;
+        let rows = on_cores(move || ManifestIndex::read(manifest, 0)).await??;
         Ok((SourceDeploy { deployed, has_copies, rules, preview: None }, rows))
     }
 

@@ -85,8 +85,9 @@ impl Record {
         let (found, now) = self.bucket.get_at(EXTERNAL_WRITES, MOST).await?;
         let Some(found) = found else { return Ok(None) };
         let etag = found.etag;
-        let marks = serde_json::from_slice(&found.body).map_err(|error| UnreadableMarks {
-            bytes: Some(found.body.clone()),
+        let body = found.body.into_bytes();
+        let marks = serde_json::from_slice(&body).map_err(|error| UnreadableMarks {
+            bytes: Some(body.clone()),
             etag: etag.clone(),
             why: error.to_string(),
         });
@@ -128,7 +129,7 @@ impl Record {
     pub(super) async fn move_aside(&self, marks: &UnreadableMarks) -> Result<()> {
         let Some(bytes) = &marks.bytes else { return Ok(()) };
         let aside = format!("{EXTERNAL_WRITES}.unread-{}", hex(&md5(bytes)));
-        self.bucket.put_plain(&aside, bytes.to_vec()).await?;
+        self.bucket.put_plain(&aside, bytes.clone().into()).await?;
         let every_key = encode(&Marks::of_every_key())?;
         // Whoever wrote it meanwhile has repaired it, or the next deploy moves it aside.
         self.bucket.put_if(EXTERNAL_WRITES, &every_key, Condition::Match(&marks.etag)).await.map(|_| ())

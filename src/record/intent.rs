@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::record::extra::{self, Extra, Known};
 use crate::record::{Intent, ndjson};
+use crate::s3::chunks::Chunks;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 use shipfront_invalidation::DistributionId;
@@ -138,7 +139,7 @@ pub(crate) fn file_name(deploy: &str) -> String {
 }
 
 /// Encodes an intent for storage.
-pub(super) fn encode<'a>(deploy: &str, mut pending: impl Iterator<Item = Cow<'a, PendingChange>>) -> Result<Vec<u8>> {
+pub(super) fn encode<'a>(deploy: &str, mut pending: impl Iterator<Item = Cow<'a, PendingChange>>) -> Result<Chunks> {
     ndjson::encode("plan", deploy, &Map::new(), |lines| {
         pending.try_for_each(|pending_change| match &pending_change.extra {
             None => lines.row(&*pending_change),
@@ -148,7 +149,7 @@ pub(super) fn encode<'a>(deploy: &str, mut pending: impl Iterator<Item = Cow<'a,
 }
 
 /// Parses the plan of an intent; `what` names it in errors.
-pub fn decode(intent: &Intent, bytes: &[u8], what: &str) -> Result<UnfinishedDeploy> {
+pub fn decode(intent: &Intent, bytes: Chunks, what: &str) -> Result<UnfinishedDeploy> {
     let mut pending: Vec<PendingChange> = Vec::new();
     ndjson::decode("plan", (bytes, 0), what, |line| {
         extra::read::<Lines, ()>(line, KNOWN, |line, extra| {

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::record::extra::{self, Extra, Known};
 use crate::record::ndjson;
 use crate::record::rules::RecordedRules;
-use bytes::Bytes;
+use crate::s3::chunks::Chunks;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shipfront_invalidation::tags::copy_tags::{CopyTags, Entry, Shared, Standing};
@@ -205,12 +205,12 @@ impl<'a> extra::Line<'a> for Lines {
 #[derive(Debug, Clone)]
 pub struct Manifest {
     what: String,
-    bytes: Bytes,
+    bytes: Chunks,
 }
 
 impl Manifest {
     /// A manifest with these bytes; `what` names it in errors.
-    pub fn new(what: String, bytes: Bytes) -> Manifest {
+    pub fn new(what: String, bytes: Chunks) -> Manifest {
         Manifest { what, bytes }
     }
 
@@ -221,21 +221,22 @@ impl Manifest {
 
     /// Fields of its first line other than those of every file of the record.
     pub(super) fn extra(&self) -> Map<String, Value> {
-        ndjson::extra(&self.bytes)
+        ndjson::extra(self.bytes.clone())
     }
 
     /// Passes on the rows in key order, and returns everything that they say about how objects came to carry tags.
     /// An error may come after some rows: then none of them counts.
     pub fn read(&self, take: impl FnMut(&str, Row)) -> Result<Vec<Arc<Standing>>> {
-        self.read_beside(0, take)
+        self.clone().read_beside(0, take)
     }
 
-    /// The same for a source with this many files: a manifest may have as many rows, however well they compress.
-    pub fn read_beside(&self, files: u64, mut take: impl FnMut(&str, Row)) -> Result<Vec<Arc<Standing>>> {
+    /// The same for a source with this many files: a manifest may have as many rows, however well they compress. What
+    /// was read is freed.
+    pub fn read_beside(self, files: u64, mut take: impl FnMut(&str, Row)) -> Result<Vec<Arc<Standing>>> {
         let mut last: Option<String> = None;
         let standings = Shared::default();
         let mut known: Vec<Arc<CopyTags>> = Vec::new();
-        ndjson::decode("manifest", (&self.bytes, files), &self.what, |line| {
+        ndjson::decode("manifest", (self.bytes, files), &self.what, |line| {
             extra::read::<Lines, ()>(line, KNOWN, |line, extra| {
                 let Line {
                     key, size, etag, content, headers, orphaned, compressed, copy_tags, tags, error_page, ..
@@ -283,7 +284,7 @@ pub fn encode<K: AsRef<str>, R: Borrow<Row>>(
     deploy: &str,
     extra: &Map<String, Value>,
     rows: impl Iterator<Item = (K, R)>,
-) -> Result<Vec<u8>> {
+) -> Result<Chunks> {
     let mut known: HashMap<Arc<CopyTags>, usize> = HashMap::new();
     ndjson::encode("manifest", deploy, extra, |lines| {
         for (key, row) in rows {
@@ -336,12 +337,12 @@ mod tests {
     }
 
     fn encoded(rows: &[(&str, Row)]) -> Vec<u8> {
-        encode("d1", &Map::new(), rows.iter().map(|(key, row)| (*key, row))).unwrap()
+        encode("d1", &Map::new(), rows.iter().map(|(key, row)| (*key, row))).unwrap().into_bytes().into()
     }
 
     fn decode(bytes: &[u8]) -> Result<Vec<(String, Row)>> {
         let mut rows = Vec::new();
-        let manifest = Manifest::new("m".to_owned(), Bytes::copy_from_slice(bytes));
+        let manifest = Manifest::new("m".to_owned(), bytes.to_vec().into());
         manifest.read(|key, row| rows.push((key.to_owned(), row))).map(|_| rows)
     }
 
@@ -380,7 +381,7 @@ mod tests {
     #[test]
     fn a_manifest_of_before_there_was_compression_is_read() {
         let line = serde_json::json!({"key": "a", "size": 3, "etag": "900150983cd24fb0d6963f7d28e17f72"});
-        let bytes = ndjson::encode("manifest", "d1", &Map::new(), |lines| lines.row(&line)).unwrap();
+        let bytes = ndjson::encode("manifest", "d1", &Map::new(), |lines| lines.row(&line)).unwrap().into_bytes();
         let (key, row) = decode(&bytes).unwrap().remove(0);
         assert_eq!((key.as_str(), row.size, row.compressed), ("a", 3, None));
     }
@@ -408,6 +409,6 @@ mod tests {
     #[test]
     fn a_plan_is_no_manifest() {
         let plan = ndjson::encode("plan", "d1", &Map::new(), |lines| lines.row(&1)).unwrap();
-        assert!(decode(&plan).is_err());
+        assert!(decode(&plan.into_bytes()).is_err());
     }
 }

@@ -6,6 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::record::{FORMAT, check_format, damaged};
+use crate::s3::chunks::{Chunks, ChunksWriter};
 use flate2::Compression;
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
@@ -45,7 +46,7 @@ struct Footer {
 
 /// Lines being written.
 pub(super) struct Lines {
-    out: BufWriter<GzEncoder<Vec<u8>>>,
+    out: BufWriter<GzEncoder<ChunksWriter>>,
     rows: u64,
 }
 
@@ -68,24 +69,25 @@ pub(super) fn encode(
     deploy: &str,
     extra: &Map<String, Value>,
     write: impl FnOnce(&mut Lines) -> io::Result<()>,
-) -> Result<Vec<u8>> {
-    let written = || -> io::Result<Vec<u8>> {
+) -> Result<Chunks> {
+    let written = || -> io::Result<Chunks> {
         // JSON is written in small pieces, and the compressor clears its buffer for each piece.
-        let out = BufWriter::with_capacity(64 * 1024, GzEncoder::new(Vec::new(), Compression::fast()));
+        let out = BufWriter::with_capacity(64 * 1024, GzEncoder::new(ChunksWriter::default(), Compression::fast()));
         let mut lines = Lines { out, rows: 0 };
         let (shipfront, deploy, extra) = (kind.to_owned(), deploy.to_owned(), extra.clone());
         lines.line(&Header { shipfront, format: FORMAT, deploy, extra })?;
         write(&mut lines)?;
         lines.line(&Footer { rows: lines.rows })?;
-        lines.out.into_inner().map_err(io::IntoInnerError::into_error)?.finish()
+        let out = lines.out.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?;
+        Ok(out.finish())
     };
     written().map_err(|error| Error::failed(format!("the deploy record: {error}")))
 }
 
 /// The fields of the first line that a later version wrote, as far as it can be parsed.
-pub(super) fn extra(bytes: &[u8]) -> Map<String, Value> {
+pub(super) fn extra(bytes: Chunks) -> Map<String, Value> {
     let mut line = String::new();
-    let read = BufReader::new(GzDecoder::new(bytes)).take(LONGEST_LINE).read_line(&mut line);
+    let read = BufReader::new(GzDecoder::new(bytes.into_reader())).take(LONGEST_LINE).read_line(&mut line);
     read.ok().and_then(|_| serde_json::from_str(&line).ok()).map(|header: Header| header.extra).unwrap_or_default()
 }
 
@@ -94,13 +96,13 @@ pub(super) fn extra(bytes: &[u8]) -> Map<String, Value> {
 /// site, 0 if nothing is known.
 pub(super) fn decode(
     kind: &str,
-    (bytes, files): (&[u8], u64),
+    (bytes, files): (Chunks, u64),
     what: &str,
     mut take: impl FnMut(&str) -> Result<(), String>,
 ) -> Result<()> {
     let broken = |why: &dyn std::fmt::Display| damaged(what, &why.to_string());
-    let mut reader = BufReader::with_capacity(64 * 1024, GzDecoder::new(bytes));
     let most = most_unpacked(bytes.len() as u64, files);
+    let mut reader = BufReader::with_capacity(64 * 1024, GzDecoder::new(bytes.into_reader()));
     let mut unpacked = 0;
     let mut next = |line: &mut String| -> Result<bool> {
         line.clear();
@@ -163,7 +165,7 @@ mod tests {
             rows += 1;
             Ok(())
         };
-        decode("plan", (bytes, files), "it", take).map_err(|error| error.to_string()).map(|()| rows)
+        decode("plan", (bytes.to_vec().into(), files), "it", take).map_err(|error| error.to_string()).map(|()| rows)
     }
 
     #[test]

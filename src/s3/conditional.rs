@@ -1,6 +1,7 @@
 //! Small objects, read with S3's own time and written conditionally: the basis of a lock.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::s3::chunks::{Chunks, ChunksWriter};
 use crate::s3::{BASE64, Bucket};
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
@@ -8,9 +9,9 @@ use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use base64::Engine as _;
-use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use shipfront_site::etag::md5;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 #[derive(Debug, Clone)]
 pub struct Fetched {
     /// Its bytes.
-    pub body: Bytes,
+    pub body: Chunks,
     /// Its ETag as S3 returned it, including quotation marks.
     pub etag: String,
     /// When it was written, by S3's clock.
@@ -108,8 +109,8 @@ impl Bucket {
     }
 
     /// The bytes of a response, whatever length it announced.
-    async fn collect(&self, key: &str, mut body: ByteStream, most: u64) -> Result<Result<Bytes, BrokeOff>> {
-        let mut collected = BytesMut::new();
+    async fn collect(&self, key: &str, mut body: ByteStream, most: u64) -> Result<Result<Chunks, BrokeOff>> {
+        let mut collected = ChunksWriter::default();
         while let Some(chunk) = body.next().await {
             let chunk = match chunk {
                 Ok(chunk) => chunk,
@@ -124,9 +125,9 @@ impl Bucket {
                     "files of a deploy record are never that large: restore it from a version of the bucket, or remove it",
                 ));
             }
-            collected.extend_from_slice(&chunk);
+            collected.write_all(&chunk).map_err(|error| Error::failed(format!("reading {key}: {error}")))?;
         }
-        Ok(Ok(collected.freeze()))
+        Ok(Ok(collected.finish()))
     }
 
     /// Writes an object if a condition holds.
@@ -147,10 +148,10 @@ impl Bucket {
     }
 
     /// Writes an object unconditionally.
-    pub async fn put_plain(&self, key: &str, body: Vec<u8>) -> Result<()> {
+    pub async fn put_plain(&self, key: &str, body: Chunks) -> Result<()> {
         let request = self.client.put_object().bucket(self.target.bucket()).key(self.target.full_key(key));
-        let request = request.content_md5(BASE64.encode(md5(&body))).content_type("application/gzip");
-        let request = request.set_expected_bucket_owner(self.expected_owner.clone()).body(ByteStream::from(body));
+        let request = request.content_md5(BASE64.encode(body.md5())).content_type("application/gzip");
+        let request = request.set_expected_bucket_owner(self.expected_owner.clone()).body(body.into_body());
         let answer = request.customize().disable_payload_signing().send().await;
         answer.map(|_| ()).map_err(|error| self.explain_key("PutObject", key, error))
     }

@@ -112,7 +112,7 @@ impl Deploy<'_> {
     async fn owned(&self, discovered: &mut Discovered) -> Result<(Planned, Vec<String>)> {
         let manifest = discovered.session.as_mut().and_then(Session::take_manifest);
         let index = match manifest {
-            Some(manifest) => on_cores(move || ManifestIndex::read(&manifest, 0)).await??,
+            Some(manifest) => on_cores(move || ManifestIndex::read(manifest, 0)).await??,
             None => ManifestIndex::default(),
         };
         let bucket = &discovered.bucket;

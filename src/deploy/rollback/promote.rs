@@ -149,7 +149,7 @@ impl Deploy<'_> {
             return unfinished("no deploy of it has finished".to_owned());
         };
         let rules = manifest.rules();
-        let rows = on_cores(move || ManifestIndex::read(&manifest, 0)).await??;
+        let rows = on_cores(move || ManifestIndex::read(manifest, 0)).await??;
         let preview = Some(origin(&deployed.deploy));
         Ok((SourceDeploy { deployed, has_copies: false, rules, preview }, rows))
     }
