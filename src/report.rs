@@ -13,7 +13,7 @@ pub mod variables;
 
 use crate::aws::Requests;
 use crate::aws::limiter::Concurrency;
-use crate::deploy::change::{Action, Change, ChangeOutcome, Reason, Subject, Wave};
+use crate::deploy::change::{Action, Change, ChangeOutcome, Existing, Reason, Subject, Wave};
 use crate::deploy::planned::Recovered;
 use crate::deploy::rules::{FunctionChange, ReportedFunction};
 use crate::deploy::run::{ReportedPreview, Run, Stage};
@@ -134,7 +134,7 @@ impl ReportedChange {
         let (action, wave, bytes) = (change.action(), change.wave(), change.bytes());
         let late = matches!(change, Change::Remove { late: true, .. });
         let subject = change.into_subject();
-        let bytes_before = subject.existing().and_then(|existing| existing.size);
+        let bytes_before = subject.existing().and_then(Existing::file_size);
         let Subject { key, reason, .. } = subject;
         ReportedChange { key, action, reason, wave, bytes, bytes_before, late, fate, error }
     }
@@ -339,7 +339,7 @@ impl Report {
                 (_, Change::Evict { .. }) => Fate::Failed,
                 (ChangeOutcome::Uploaded(uploaded), _) => {
                     objects.uploaded += 1;
-                    objects.bytes_uploaded += uploaded.size;
+                    objects.bytes_uploaded += uploaded.size(&change);
                     Fate::Done
                 }
                 (ChangeOutcome::Removed, _) => {

@@ -174,8 +174,9 @@ impl WaveRun {
         let Stored { etag, content, version } = stored;
         let version = Version::id_of_answer(version.as_deref());
         let content = (content != etag).then(|| Box::new(content));
-        let more = MoreOfUpload { content, memory, compressed, version };
-        Ok(Uploaded { etag, size: sent, headers: entry.headers.digest(found), more: more.boxed() })
+        let size = (sent != change.bytes()).then_some(sent);
+        let more = MoreOfUpload { content, memory, compressed, size };
+        Ok(Uploaded { etag, headers: entry.headers.digest(found), version, more: more.boxed() })
     }
 
     /// A separate function, so that the futures of the hundreds of lanes that send small files are not as large as

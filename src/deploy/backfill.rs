@@ -232,7 +232,7 @@ impl Backfill<'_> {
 }
 
 fn change(object: RemoteObject, row: Row) -> Change {
-    let existing = Some(Existing { etag: object.etag, size: Some(object.size), owned: true });
+    let existing = Some(Existing { etag: object.etag, size: object.size, is_compressed: false, owned: true });
     // Whatever the cached copies carry, they are invalidated by path.
     let cached = error_pages::cached(Some(&row), None);
     let before = Before { existing, copy_tags: None, cached };

@@ -148,7 +148,7 @@ fn is_blank(walk: &Walk, entry: usize, bytes: u64) -> bool {
 fn emptied<'p>(plan: &'p Plan, walk: &'p Walk) -> impl Iterator<Item = &'p str> {
     plan.changes.iter().filter_map(|change| {
         let Change::Upload { subject, entry, kind: ObjectKind::Pages, bytes } = change else { return None };
-        let was_a_page = subject.existing().is_some_and(|existing| existing.owned && existing.size != Some(0));
+        let was_a_page = subject.existing().is_some_and(|existing| existing.owned && existing.file_size() != Some(0));
         let is_emptied = was_a_page && *bytes <= HARDLY_A_PAGE && is_blank(walk, *entry, *bytes);
         is_emptied.then_some(&*subject.key)
     })
@@ -335,7 +335,8 @@ mod tests {
             let mut plan = leaving(0, all);
             for page in 0..blank {
                 let etag = shipfront_site::etag::Etag::Opaque("x".into());
-                let existing = Some(crate::deploy::change::Existing { etag, size: Some(9), owned: true });
+                let existing =
+                    Some(crate::deploy::change::Existing { etag, size: 9, is_compressed: false, owned: true });
                 let before = Before { existing, ..Before::default() };
                 let subject = Subject::new(format!("{page}.html").into(), Reason::Size, before);
                 plan.changes.push(Change::Upload { subject, entry: 0, kind: ObjectKind::Pages, bytes: 0 });

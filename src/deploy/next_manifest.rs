@@ -141,7 +141,7 @@ fn row_after(
             let error_page = entry
                 .and_then(|entry| error_pages::remembered_of_written(&entry.headers, change.subject().cached(), as_of));
             let class = entry.and_then(|entry| entry.headers.get().storage_class.as_deref());
-            let MoreOfUpload { content, memory, compressed, version } =
+            let MoreOfUpload { content, memory, compressed, size: _ } =
                 uploaded.more.as_deref().cloned().unwrap_or_default();
             Some(Some(Row {
                 content,
@@ -149,8 +149,8 @@ fn row_after(
                 compressed,
                 copy_tags: evicted.tags_of_upload(memory.as_deref()),
                 error_page,
-                version: Version::of_answer(version.as_deref(), class),
-                ..Row::new(uploaded.size, uploaded.etag.clone())
+                version: Version::of_answer(uploaded.version.as_deref(), class),
+                ..Row::new(uploaded.size(change), uploaded.etag.clone())
             }))
         }
         (ChangeOutcome::Retagged(retagged), Change::Retag { row, .. }) => {

@@ -133,7 +133,7 @@ impl Plan {
         let is_compressed = is_compressed.is_some_and(|compressed| compressed.encoding.is_some());
         let existing = || {
             let (size, etag) = remote.as_ref()?;
-            Some(Existing { etag: etag.clone(), size: (!is_compressed).then_some(*size), owned })
+            Some(Existing { etag: etag.clone(), size: *size, is_compressed, owned })
         };
         let subject = |reason| {
             // An object that others deleted may still be in the cache.

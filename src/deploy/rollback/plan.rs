@@ -304,7 +304,10 @@ impl Planning<'_> {
             None if reason == Reason::New && !known.is_pending => CachedCopies::Nothing,
             _ => error_pages::cached(sure, None),
         };
-        let existing = live.as_ref().map(|live| Existing { etag: live.etag.clone(), size: Some(live.size), owned });
+        let existing = live.as_ref().map(|live| {
+            let (etag, size) = (live.etag.clone(), live.size);
+            Existing { etag, size, is_compressed: false, owned }
+        });
         let copy_tags = sure.and_then(|row| row.copy_tags.clone());
         let subject = Subject::new(key.clone(), reason, Before { existing, copy_tags, cached });
         let kind = self.settings.kinds.kind_of(key);
