@@ -30,7 +30,7 @@ use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_s3::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_s3::config::{
     AsyncSleep, ConfigBag, Credentials, Intercept, RequestChecksumCalculation, RuntimeComponents, SharedHttpClient,
-    Sleep,
+    Sleep, StalledStreamProtectionConfig,
 };
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::Provider;
@@ -59,6 +59,8 @@ const MAX_ATTEMPTS: u32 = 6;
 const S3_ATTEMPTS: u32 = 10;
 const S3_FIRST_PAUSE: Duration = Duration::from_millis(100);
 const S3_LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long an answer may stall: what the SDK has as its default, but not as that of its builder.
+const DOWNLOAD_GRACE: Duration = Duration::from_secs(5);
 /// Time limit for all attempts of one call to S3 and the pauses between them.
 const S3_CALL_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// The same for CloudFront, whose requests are all small.
@@ -164,6 +166,11 @@ impl Aws {
             .timeout_config(timeouts)
             .interceptor(CountRequests(self.requests.clone()))
             .endpoint_resolver(RememberedEndpoint::default())
+            // The SDK calls an upload stalled whose body nobody asks for within seconds, such as one that waits for its
+            // turn, or for a slow connection to take what was read ahead. How long an upload may take depends on its size.
+            .stalled_stream_protection(
+                StalledStreamProtectionConfig::enabled().upload_enabled(false).grace_period(DOWNLOAD_GRACE).build(),
+            )
             // Content-MD5 is sent with every upload: a second digest would only cost CPU, and its chunked framing
             // causes problems in third-party stores.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)

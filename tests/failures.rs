@@ -4,6 +4,7 @@ mod access;
 mod invalidations;
 mod quotas;
 mod silence;
+mod slow_uploads;
 mod stopping;
 mod storm;
 mod transfers;

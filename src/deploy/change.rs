@@ -119,14 +119,14 @@ pub struct Existing {
     pub etag: Etag,
     /// Its size in bytes.
     pub size: u64,
-    /// Whether it is stored compressed, so that its size cannot be compared with the file's.
+    /// Whether that cannot be compared with the size of what is sent: it is stored compressed, and a file is sent.
     pub is_compressed: bool,
     /// Whether shipfront owns it.
     pub owned: bool,
 }
 
 impl Existing {
-    /// Its size in bytes, if that is the file's.
+    /// Its size in bytes, if that can be compared with the size of what is sent.
     pub fn file_size(&self) -> Option<u64> {
         (!self.is_compressed).then_some(self.size)
     }

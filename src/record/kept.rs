@@ -81,7 +81,7 @@ impl Record {
             let Ok(found) = self.manifest(&deployed.deploy).await else { return };
             // A manifest that an earlier version removed needs nothing.
             let Some(manifest) = found else { continue };
-            let read = manifest.read(|_, row| {
+            let read = manifest.read_beside(0, |_, row| {
                 needed.insert(name(&row));
             });
             if read.is_err() {

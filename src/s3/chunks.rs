@@ -1,5 +1,5 @@
 //! The bytes of a file of the record, in pieces: a single buffer would be copied as it grows, and take twice its size
-//! meanwhile. What reads them frees each piece after it.
+//! meanwhile. A reader frees each piece after it; the body of a request keeps all of them, to be sent again.
 
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use bytes::{Buf, Bytes};
@@ -34,7 +34,7 @@ impl Chunks {
         self.0.copy_to_bytes(self.len())
     }
 
-    /// Reads them, and frees what was read.
+    /// Reads them, and frees what was read, unless there is a clone.
     pub fn into_reader(self) -> impl BufRead {
         self.0.reader()
     }
@@ -50,7 +50,8 @@ impl Chunks {
         digest.finalize().into()
     }
 
-    /// The body of a request, which may be sent again.
+    /// The body of a request, which may be sent again. It is no single piece, so the SDK would frame it as `aws-chunked`
+    /// if it had to add a checksum.
     pub(super) fn into_body(self) -> ByteStream {
         ByteStream::new(SdkBody::retryable(move || SdkBody::from_body_1_x(self.clone())))
     }
