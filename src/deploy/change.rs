@@ -472,6 +472,7 @@ mod tests {
     use super::*;
 
     /// Each byte is a megabyte of a site of a million files.
+    #[cfg(target_pointer_width = "64")]
     #[test]
     fn what_each_change_holds_stays_small() {
         assert_eq!((size_of::<Change>(), size_of::<Before>(), size_of::<ChangeOutcome>()), (56, 64, 56));
