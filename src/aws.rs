@@ -47,6 +47,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use store_endpoint::StoreEndpoint;
+use url::{Host, Url};
 
 /// The region of the first request if none is configured; it is used to find the bucket's own.
 const FIRST_REGION: &str = "us-east-1";
@@ -171,7 +172,7 @@ impl Aws {
             .stalled_stream_protection(
                 StalledStreamProtectionConfig::enabled().upload_enabled(false).grace_period(DOWNLOAD_GRACE).build(),
             )
-            // Content-MD5 is sent with every upload: a second digest would only cost CPU, and its chunked framing
+            // A digest or a checksum is sent with every upload: a second one would only cost CPU, and its chunked framing
             // causes problems in third-party stores.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .force_path_style(self.s3_endpoint().is_some_and(|endpoint| !is_amazon(&endpoint)));
@@ -247,6 +248,11 @@ impl Aws {
         }
     }
 
+    /// Whether somebody between this machine and S3 could alter requests.
+    pub fn is_exposed(&self) -> bool {
+        self.s3_endpoint().is_some_and(|endpoint| is_exposed(&endpoint))
+    }
+
     /// The endpoint that overrides S3's own, wherever it was configured.
     fn s3_endpoint(&self) -> Option<String> {
         self.endpoint("s3")
@@ -279,6 +285,18 @@ impl AsyncSleep for Clock {
 fn is_amazon(endpoint: &str) -> bool {
     let host = endpoint.split("://").nth(1).unwrap_or(endpoint).split(['/', ':']).next().unwrap_or_default();
     [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].iter().any(|suffix| host.ends_with(suffix))
+}
+
+/// Whether requests to an endpoint go to another machine without TLS.
+fn is_exposed(endpoint: &str) -> bool {
+    let Ok(url) = Url::parse(endpoint) else { return false };
+    let is_loopback = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => false,
+    };
+    url.scheme() == "http" && !is_loopback
 }
 
 fn region_provider(options: &AwsOptions, name: Option<&str>, environment: &Environment) -> RegionProviderChain {
@@ -412,7 +430,7 @@ impl Intercept for CountRequests {
 
 #[cfg(test)]
 mod tests {
-    use super::is_amazon;
+    use super::{is_amazon, is_exposed};
 
     #[test]
     fn only_amazons_own_endpoints_have_a_host_name_for_each_bucket() {
@@ -420,5 +438,16 @@ mod tests {
         assert!(is_amazon("https://bucket.vpce-1-a.s3.eu-west-1.vpce.amazonaws.com:443/"));
         assert!(!is_amazon("http://127.0.0.1:9000"));
         assert!(!is_amazon("https://minio.example/amazonaws.com"));
+    }
+
+    #[test]
+    fn only_plain_http_to_another_machine_is_exposed() {
+        for endpoint in ["http://minio.example:9000", "http://10.0.0.7:9000", "http://localhost.example"] {
+            assert!(is_exposed(endpoint), "{endpoint}");
+        }
+        for endpoint in ["https://minio.example", "http://127.0.0.1:9000", "http://[::1]:9000", "http://localhost:9000"]
+        {
+            assert!(!is_exposed(endpoint), "{endpoint}");
+        }
     }
 }

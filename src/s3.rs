@@ -3,6 +3,7 @@
 pub mod chunks;
 pub mod conditional;
 pub mod copy;
+pub mod crc64;
 #[cfg(feature = "lambda")]
 mod download;
 pub mod head;
@@ -24,6 +25,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Region;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Error;
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, EncodingType, ObjectIdentifier, ServerSideEncryption};
 use base64::Engine as _;
@@ -32,9 +34,10 @@ use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use shipfront_invalidation::is_plain_id;
 use shipfront_site::Target;
-use shipfront_site::etag::Etag;
+use shipfront_site::etag::{Etag, md5};
 use shipfront_site::headers::Headers;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Maximum number of keys in one `DeleteObjects`
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>).
@@ -103,6 +106,9 @@ pub struct Bucket {
     client: Client,
     target: Arc<Target>,
     expected_owner: Option<String>,
+    /// Whether an MD5 verifies uploads instead of a CRC-64/NVME: the store does not accept that, or somebody on the way
+    /// could alter bytes so that it stays the same.
+    needs_md5: Arc<AtomicBool>,
 }
 
 impl Bucket {
@@ -121,6 +127,7 @@ impl Bucket {
             client: Client::from_conf(aws.s3(None)),
             target: Arc::new(target.clone()),
             expected_owner: expected_owner.map(str::to_owned),
+            needs_md5: Arc::new(AtomicBool::new(aws.is_exposed())),
         };
         let (probe, answer) = tokio::join!(Box::pin(bucket.probe()), Box::pin(first(&bucket)));
         let Err(error) = probe else { return answer.map(|answer| (bucket, answer)) };
@@ -213,35 +220,65 @@ impl Bucket {
         Ok(Page { objects: objects.collect(), next })
     }
 
-    /// Uploads an object in one request and checks that S3 stored these bytes, whose MD5 is `digest`. `tags` is
+    /// Uploads an object in one request and checks that S3 stored these bytes, whose CRC-64/NVME is `crc64`. `tags` is
     /// user metadata in addition to its headers. With `create_only`, an existing object stays as it is:
     /// `PreconditionFailed`.
+    ///
+    /// S3 verifies the checksum and repeats it. An MD5 takes a fifth of a first deploy's CPU time, and is computed only
+    /// where it is needed: if the ETag says nothing about the bytes, and for stores that do not know the checksum.
     pub async fn put(
         &self,
         key: &str,
-        body: Bytes,
-        digest: [u8; 16],
-        (headers, tags): (&Headers, &[(String, String)]),
+        (body, crc64): (&Bytes, &str),
+        with: (&Headers, &[(String, String)]),
         create_only: bool,
     ) -> Result<Stored> {
+        let lost = AmbiguousAnswer::default();
+        // The header of either is signed, and S3 verifies it: a SHA-256 of the body would prove nothing more.
+        let send = async |request: PutObjectFluentBuilder| {
+            request.customize().disable_payload_signing().interceptor(lost.clone()).send().await
+        };
+        let explained = |error| lost.mark(headers::of_upload(self.explain_key("PutObject", key, error), with.0));
+        let request = || self.put_request(key, body, with, create_only);
+        let sent = match self.needs_md5.load(Ordering::Relaxed) {
+            true => None,
+            false => Some(send(request().checksum_crc64_nvme(crc64)).await),
+        };
+        let (answer, digest) = match sent {
+            Some(Ok(answer)) => (answer, None),
+            Some(Err(error)) if !is_unsupported(&error) => return Err(explained(error)),
+            _ => {
+                let digest = md5_of(body).await?;
+                let answer = send(request().content_md5(BASE64.encode(digest))).await.map_err(explained)?;
+                self.needs_md5.store(true, Ordering::Relaxed);
+                (answer, Some(digest))
+            }
+        };
+        let opaque = is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref());
+        let etag = answer.e_tag.as_deref().map(Etag::parse);
+        let sent = match (digest, etag) {
+            (Some(digest), _) => Etag::Single(digest),
+            (None, Some(etag @ Etag::Single(_))) if !opaque && answer.checksum_crc64_nvme() == Some(crc64) => etag,
+            (None, _) => Etag::Single(md5_of(body).await?),
+        };
+        let answered = Answered { etag: answer.e_tag.as_deref(), version: answer.version_id, opaque };
+        self.stored(key, sent, answered)
+    }
+
+    fn put_request(
+        &self,
+        key: &str,
+        body: &Bytes,
+        (headers, tags): (&Headers, &[(String, String)]),
+        create_only: bool,
+    ) -> PutObjectFluentBuilder {
         let request = headers::with_headers!(self.client.put_object(), headers)
             .bucket(self.target.bucket())
             .key(self.target.full_key(key))
-            .content_md5(BASE64.encode(digest))
             .set_expected_bucket_owner(self.expected_owner.clone())
             .set_if_none_match(create_only.then(|| "*".to_owned()))
-            .body(ByteStream::from(body));
-        let request = tags.iter().fold(request, |request, (name, value)| request.metadata(name, value));
-        // Content-MD5 is signed and S3 verifies it: a SHA-256 of the body would prove nothing more.
-        let lost = AmbiguousAnswer::default();
-        let request = request.customize().disable_payload_signing().interceptor(lost.clone());
-        let answer = request.send().await.map_err(|error| {
-            let error = headers::of_upload(self.explain_key("PutObject", key, error), headers);
-            lost.mark(error)
-        })?;
-        let opaque = is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref());
-        let answered = Answered { etag: answer.e_tag.as_deref(), version: answer.version_id, opaque };
-        self.stored(key, Etag::Single(digest), answered)
+            .body(ByteStream::from(body.clone()));
+        tags.iter().fold(request, |request, (name, value)| request.metadata(name, value))
     }
 
     /// Deletes objects, at most [`MAX_DELETE_KEYS`]; those that could not be deleted are returned with their
@@ -336,6 +373,19 @@ fn form_decoded(key: &str) -> String {
 pub(crate) fn repeats_itself(bucket: &str) -> Error {
     Error::failed(format!("the listing of {bucket} repeats itself"))
         .hint("shipfront needs a store that lists each key once, as S3 does")
+}
+
+/// Whether a store refuses a header that it does not know, as some do with checksums
+/// (<https://github.com/iterate-ch/cyberduck/issues/16107>).
+fn is_unsupported<E: ProvideErrorMetadata>(error: &SdkError<E, aws_sdk_s3::config::http::HttpResponse>) -> bool {
+    matches!(error.code(), Some("NotImplemented" | "InvalidArgument" | "InvalidRequest"))
+}
+
+/// The MD5 of a body, computed where it holds up no requests.
+async fn md5_of(body: &Bytes) -> Result<[u8; 16]> {
+    let body = body.clone();
+    let digest = tokio::task::spawn_blocking(move || md5(&body)).await;
+    digest.map_err(|error| Error::failed(format!("computing the digest of an upload failed: {error}")))
 }
 
 /// Whether the ETag says nothing about the bytes because of how the object is encrypted.

@@ -1,6 +1,7 @@
 //! What goes wrong on the way to AWS or there: reported plainly, with the right exit code, nothing lost.
 
 mod access;
+mod checksums;
 mod invalidations;
 mod quotas;
 mod silence;

@@ -161,8 +161,8 @@ impl WaveRun {
         let TagHeader { metadata, memory } = tag_header.unwrap_or_default();
         let with = (&headers, metadata.as_slice());
         let stored = match &body {
-            Body::Whole(bytes, digest) => {
-                let put = self.bucket.put(key, bytes.clone(), *digest, with, self.limits.create_only);
+            Body::Whole(bytes, crc64) => {
+                let put = self.bucket.put(key, (bytes, crc64), with, self.limits.create_only);
                 let stored = self.limits.in_flight(key, put).await?;
                 self.progress.add(size);
                 stored

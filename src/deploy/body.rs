@@ -4,6 +4,7 @@ use crate::deploy::entry::Entry;
 use crate::deploy::hash::{charset_check, look_through};
 use crate::error::{Error, Result};
 use crate::open_files::{self, patiently};
+use crate::s3::crc64::crc64;
 use bytes::Bytes;
 use shipfront_site::Encoding;
 use shipfront_site::charset::CharsetCheck;
@@ -15,8 +16,8 @@ use tempfile::{NamedTempFile, TempPath};
 
 /// What is sent.
 pub(super) enum Body {
-    /// In one piece, with its MD5.
-    Whole(Bytes, [u8; 16]),
+    /// In one piece, with its CRC-64/NVME.
+    Whole(Bytes, String),
     /// In parts, from a file.
     Parts(PathBuf),
     /// In parts, from a temporary file that is deleted with this value.
@@ -37,26 +38,26 @@ pub(super) struct Prepared {
 pub(super) fn prepare(root: &Path, entry: &Entry) -> Result<Prepared> {
     let plain = |body, size, is_utf8| Prepared { body, size, compressed: None, is_utf8 };
     if entry.is_redirect() {
-        return Ok(plain(Body::Whole(Bytes::new(), md5(b"")), 0, true));
+        return Ok(plain(whole(Bytes::new()), 0, true));
     }
     let mut check = charset_check(entry);
     let (path, size, asked) = (entry.path(root), entry.size, entry.compression());
     let unreadable = |error: io::Error| Error::unreadable(&path, &error);
     if size <= MULTIPART_THRESHOLD {
-        let (bytes, digest) = read_whole(&path, size).map_err(unreadable)?;
+        let bytes = read_whole(&path, size).map_err(unreadable)?;
         if let Some(check) = &mut check {
             check.update(&bytes);
         }
         let is_utf8 = check.is_none_or(CharsetCheck::is_utf8);
         if asked.is_empty() {
-            return Ok(plain(Body::Whole(bytes, digest), size, is_utf8));
+            return Ok(plain(whole(bytes), size, is_utf8));
         }
+        let source = Etag::Single(md5(&bytes));
         let packed = compression::compress(size, asked, || Ok(&bytes[..]), || Ok(Vec::new())).map_err(unreadable)?;
         let (encoding, bytes) = packed.map_or((None, bytes), |(encoding, packed)| (Some(encoding), packed.into()));
-        let compressed = Compressed { source: Etag::Single(digest), asked: asked.to_vec(), encoding };
-        let (size, digest) = (bytes.len() as u64, if encoding.is_none() { digest } else { md5(&bytes) });
-        let compressed = Some(Box::new(compressed));
-        return Ok(Prepared { body: Body::Whole(bytes, digest), size, compressed, is_utf8 });
+        let compressed = Some(Box::new(Compressed { source, asked: asked.to_vec(), encoding }));
+        let size = bytes.len() as u64;
+        return Ok(Prepared { body: whole(bytes), size, compressed, is_utf8 });
     }
     open_files::open(&path).and_then(|file| look_through(file, check.as_mut())).map_err(unreadable)?;
     let is_utf8 = check.is_none_or(CharsetCheck::is_utf8);
@@ -89,16 +90,21 @@ fn pack_large(path: PathBuf, size: u64, asked: &[Encoding]) -> Result<Prepared> 
     let file = file.into_temp_path();
     // An object's ETag shows its number of parts, which must be the one for its own size.
     let body = if size <= MULTIPART_THRESHOLD {
-        let (bytes, digest) = read_whole(&file, size).map_err(no_room)?;
-        Body::Whole(bytes, digest)
+        whole(read_whole(&file, size).map_err(no_room)?)
     } else {
         Body::Scratch(file)
     };
     Ok(Prepared { body, size, compressed: remember(Some(encoding)), is_utf8: true })
 }
 
-/// A file's bytes and their MD5, if it still has the planned size and was not written while it was read.
-fn read_whole(path: &Path, size: u64) -> io::Result<(Bytes, [u8; 16])> {
+/// Bytes that are sent in one piece.
+fn whole(bytes: Bytes) -> Body {
+    let checksum = crc64(&bytes);
+    Body::Whole(bytes, checksum)
+}
+
+/// A file's bytes, if it still has the planned size and was not written while it was read.
+fn read_whole(path: &Path, size: u64) -> io::Result<Bytes> {
     let file = open_files::open(path)?;
     let before = file.metadata()?.modified().ok();
     let mut body = Vec::with_capacity(size as usize);
@@ -107,6 +113,5 @@ fn read_whole(path: &Path, size: u64) -> io::Result<(Bytes, [u8; 16])> {
     if body.len() as u64 != size || file.metadata()?.modified().ok() != before {
         return Err(changed_while_read());
     }
-    let digest = md5(&body);
-    Ok((Bytes::from(body), digest))
+    Ok(Bytes::from(body))
 }

@@ -18,9 +18,7 @@ use crate::open_files;
 use crate::record::intent::UnfinishedDeploy;
 use crate::record::manifest::ErrorPage;
 use crate::s3::Bucket;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use crc_fast::{CrcAlgorithm, Digest as Crc};
+use crate::s3::crc64::Crc64;
 use futures::{StreamExt, TryStreamExt, stream};
 use shipfront_invalidation::tags::copy_tags::CopyTags;
 use shipfront_site::compression::Compressed;
@@ -287,11 +285,11 @@ impl Inspector<'_> {
 
 /// The CRC-64/NVME of a file in S3's form, and the ETag of its bytes.
 fn digests(path: PathBuf, size: u64) -> io::Result<(String, Etag)> {
-    let mut crc = Crc::new(CrcAlgorithm::Crc64Nvme);
+    let mut crc = Crc64::default();
     let mut md5 = Md5::new();
     read_all(open_files::open(&path)?, size, |chunk| {
         crc.update(chunk);
         md5.update(chunk);
     })?;
-    Ok((BASE64.encode(crc.finalize().to_be_bytes()), Etag::Single(md5.finalize().into())))
+    Ok((crc.finish(), Etag::Single(md5.finalize().into())))
 }

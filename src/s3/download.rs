@@ -5,6 +5,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::s3::{Bucket, region_of};
 use aws_sdk_s3::Client;
 use shipfront_site::Target;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tokio::fs::File;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
@@ -16,8 +18,9 @@ impl Bucket {
     pub fn unseen(aws: &Aws, target: &Target) -> Bucket {
         Bucket {
             client: Client::from_conf(aws.s3(None)),
-            target: std::sync::Arc::new(target.clone()),
+            target: Arc::new(target.clone()),
             expected_owner: None,
+            needs_md5: Arc::new(AtomicBool::new(aws.is_exposed())),
         }
     }
 

@@ -41,11 +41,22 @@ pub struct Conditions<'a> {
     pub if_absent: bool,
 }
 
+/// What a request says of the bytes that it sends, for the store to verify.
+#[derive(Debug, Clone, Copy)]
+pub enum Declared<'a> {
+    /// Their MD5, as `Content-MD5`.
+    Md5([u8; 16]),
+    /// Their CRC-64/NVME in Base64, as `x-amz-checksum-crc64nvme`.
+    Crc64(&'a str),
+}
+
 /// What was stored.
 #[derive(Debug, Clone)]
 pub struct Put {
     /// Its ETag as returned, including quotation marks.
     pub etag: String,
+    /// Its CRC-64/NVME as returned.
+    pub crc64: Option<String>,
     /// Its version, if the bucket keeps versions.
     pub version: Option<String>,
     /// Whether the ETag says nothing about the bytes, according to the response's encryption headers.
@@ -95,18 +106,22 @@ impl Bucket {
         Ok(Bucket { target: std::sync::Arc::new(Target::parse(&url)?), ..self.clone() })
     }
 
-    /// Writes an object. `digest` is the MD5 to declare.
+    /// Writes an object with what is declared of its bytes.
     pub async fn try_put(
         &self,
         key: &str,
         body: &[u8],
-        digest: [u8; 16],
+        declared: Declared<'_>,
         headers: &Headers,
         conditions: Conditions<'_>,
     ) -> Tried<Put> {
         let request = headers::with_headers!(self.client.put_object(), headers);
         let request = request.bucket(self.target.bucket()).key(self.target.full_key(key));
-        let request = request.content_md5(BASE64.encode(digest)).body(ByteStream::from(body.to_vec()));
+        let request = match declared {
+            Declared::Md5(digest) => request.content_md5(BASE64.encode(digest)),
+            Declared::Crc64(checksum) => request.checksum_crc64_nvme(checksum),
+        };
+        let request = request.body(ByteStream::from(body.to_vec()));
         let request = request.set_if_match(conditions.if_match.map(str::to_owned));
         let request = request.set_if_none_match(conditions.if_absent.then(|| "*".to_owned()));
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
@@ -114,6 +129,7 @@ impl Bucket {
         let answer = answer.map_err(|error| self.refused("PutObject", key, error))?;
         Ok(Put {
             etag: answer.e_tag.unwrap_or_default(),
+            crc64: answer.checksum_crc64_nvme,
             version: answer.version_id,
             opaque: is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref()),
         })
@@ -138,6 +154,7 @@ impl Bucket {
         };
         Ok(Put {
             etag: answer.e_tag.unwrap_or_default(),
+            crc64: None,
             version: answer.version_id,
             opaque: is_opaque(answer.server_side_encryption.as_ref(), None),
         })
@@ -221,6 +238,7 @@ impl Bucket {
         };
         let answer = request.send().await.map_err(|error| self.refused("CopyObject", to, error))?;
         Ok(Put {
+            crc64: None,
             etag: answer.copy_object_result.and_then(|result| result.e_tag).unwrap_or_default(),
             version: answer.version_id,
             opaque: is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref()),

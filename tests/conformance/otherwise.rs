@@ -52,6 +52,7 @@ pub(super) fn make(edge: &Edge, check: &str) {
         "etag-of-a-put" => answer_header(edge, "PutObject", "etag", Some("\"00000000000000000000000000000000\"")),
         "etag-of-parts" => answer_text(edge, "CompleteMultipartUpload", &[("-2", "-3")]),
         "digest-is-checked" => request_header(edge, "PutObject", "content-md5", None),
+        "checksum-is-checked" => request_header(edge, "PutObject", "x-amz-checksum-crc64nvme", None),
         "written-is-read" => answer_text(edge, "GetObject", &[("second", "first")]),
         "missing-is-said" => rule(edge, "GetObject", (0, ALWAYS), error(404, "Gone")),
         "headers-are-kept" => request_header(edge, "PutObject", "cache-control", None),

@@ -42,6 +42,8 @@ pub(super) struct BucketSettings {
     pub(super) missing_is_forbidden: bool,
     /// Whether writes succeed regardless of their conditions.
     pub(super) ignores_conditions: bool,
+    /// Whether uploads with a checksum other than Content-MD5 are refused.
+    pub(super) refuses_checksums: bool,
     /// Whether each page of a listing is in reverse order, which S3 never does.
     pub(super) lists_backwards: bool,
     /// Whether objects may have ACLs, as in buckets created before 2023.

@@ -184,6 +184,14 @@ impl Edge {
         self.settings(bucket, |settings| settings.ignores_conditions = ignore)
     }
 
+    /// Refuses uploads with a checksum other than Content-MD5, as some other stores do, for this process.
+    ///
+    /// # Errors
+    /// A bucket that does not exist.
+    pub fn set_refuses_checksums(&self, bucket: &str, refuse: bool) -> Result<(), EdgeError> {
+        self.settings(bucket, |settings| settings.refuses_checksums = refuse)
+    }
+
     /// Returns each page of a listing in reverse order, which S3 never does, for this process.
     ///
     /// # Errors

@@ -1,12 +1,11 @@
 //! Objects: what an ETag says, which headers are stored, checksums, times and encryption, versions.
 
-use crate::commands::conformance::check::{Check, Seen, check};
+use crate::commands::conformance::check::{Check, Seen, Status, check};
 use crate::commands::conformance::trial::{Trial, text};
 use crate::error::Result;
-use crate::s3::trial::{Conditions, Copying, Deletion};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use crc_fast::{CrcAlgorithm, Digest};
+use crate::s3::Bucket;
+use crate::s3::crc64::crc64;
+use crate::s3::trial::{Conditions, Copying, Declared, Deletion};
 use shipfront_site::etag::{Etag, md5, multipart};
 use shipfront_site::headers::Headers;
 
@@ -39,6 +38,13 @@ pub(super) const CHECKS: &[Check] = &[
         "S3 refuses bytes that do not match Content-MD5",
         "nothing confirms that uploads arrive intact: use --verify",
         digest_is_checked
+    ),
+    check!(
+        "checksum-is-checked",
+        "3.3",
+        "S3 refuses bytes that do not match their CRC-64/NVME, and returns that of what it stores",
+        "each upload is confirmed by its MD5, which takes more CPU time",
+        checksum_is_checked
     ),
     check!(
         "written-is-read",
@@ -137,15 +143,33 @@ async fn etag_of_parts(trial: &Trial) -> Result<Seen> {
 
 async fn digest_is_checked(trial: &Trial) -> Result<Seen> {
     let bucket = trial.folder("digest-is-checked")?;
-    trial.wrote(&bucket, "object", None);
-    let put = bucket.try_put("object", b"bytes", md5(b"others"), &text(), Conditions::default()).await;
+    otherwise_declared(trial, &bucket, Declared::Md5(md5(b"others"))).await
+}
+
+async fn checksum_is_checked(trial: &Trial) -> Result<Seen> {
+    let (bucket, body) = (trial.folder("checksum-is-checked")?, b"bytes");
+    let seen = otherwise_declared(trial, &bucket, Declared::Crc64(&crc64(b"others"))).await?;
+    if seen.status != Status::AsExpected {
+        return Ok(seen);
+    }
+    let wanted = crc64(body);
+    let put = bucket.try_put("object", body, Declared::Crc64(&wanted), &text(), Conditions::default()).await?;
+    trial.wrote(&bucket, "object", put.version.as_deref());
+    let answered = put.crc64.as_deref().map_or("it returned none".to_owned(), |found| format!("it returned {found}"));
+    Ok(Seen::whether(put.crc64 == Some(wanted), answered))
+}
+
+/// Whether bytes are refused if what is declared of them is not so.
+async fn otherwise_declared(trial: &Trial, bucket: &Bucket, declared: Declared<'_>) -> Result<Seen> {
+    trial.wrote(bucket, "object", None);
+    let put = bucket.try_put("object", b"bytes", declared, &text(), Conditions::default()).await;
     Ok(match put {
         Err(refused) => {
             let codes = ["BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch"];
             Seen::whether(codes.contains(&refused.code.as_str()), refused.code)
         }
         Ok(put) => {
-            trial.wrote(&bucket, "object", put.version.as_deref());
+            trial.wrote(bucket, "object", put.version.as_deref());
             Seen::otherwise("they were stored")
         }
     })
@@ -240,9 +264,7 @@ async fn clock_of_the_store(trial: &Trial) -> Result<Seen> {
 async fn checksum_is_computed(trial: &Trial) -> Result<Seen> {
     let (bucket, body) = (trial.folder("checksum-is-computed")?, "the bytes of an object");
     trial.write(&bucket, "object", body).await?;
-    let mut crc = Digest::new(CrcAlgorithm::Crc64Nvme);
-    crc.update(body.as_bytes());
-    let wanted = BASE64.encode(crc.finalize().to_be_bytes());
+    let wanted = crc64(body.as_bytes());
     let found = bucket.head("object").await?.and_then(|head| head.crc64);
     let answered = match &found {
         Some(found) => format!("{found}, of bytes whose checksum is {wanted}"),

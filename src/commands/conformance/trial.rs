@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::commands::conformance::cdn::Cdn;
 use crate::commands::conformance::evidence::Learned;
 use crate::error::{Error, Result};
-use crate::s3::trial::{Conditions, Deletion, Put, Refused, Tried};
+use crate::s3::trial::{Conditions, Declared, Deletion, Put, Refused, Tried};
 use crate::s3::{Bucket, MAX_DELETE_KEYS, RemoteObject, Start};
 use shipfront_site::etag::md5;
 use shipfront_site::headers::Headers;
@@ -95,7 +95,7 @@ impl Trial {
     ) -> Tried<Put> {
         let body = body.as_bytes();
         self.wrote(bucket, key, None);
-        let put = bucket.try_put(key, body, md5(body), headers, conditions).await?;
+        let put = bucket.try_put(key, body, Declared::Md5(md5(body)), headers, conditions).await?;
         self.wrote(bucket, key, put.version.as_deref());
         Ok(put)
     }

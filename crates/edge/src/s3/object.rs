@@ -89,6 +89,10 @@ impl Upload {
             ReceiveError::Interrupted(source) => S3Error::with_source(S3ErrorCode::IncompleteBody, source),
         })?;
         self.check(&received)?;
+        let has_checksum = self.headers.keys().any(|name| name.as_str().starts_with("x-amz-checksum-"));
+        if has_checksum && reading(&bucket.settings).refuses_checksums {
+            return Err(s3_error!(InvalidArgument, "Unsupported header received for this API call."));
+        }
         Ok((bucket, received))
     }
 
