@@ -114,7 +114,11 @@ impl<'a> Deploy<'a> {
         if let Some(error) = self.superseded(discovered.session.as_ref()) {
             return Err(error);
         }
-        let planned = self.decide(&mut discovered).await?;
+        let mut planned = self.decide(&mut discovered).await?;
+        let (walk, plan) = (discovered.walk.clone(), planned.plan.clone());
+        let others = on_cores(move || hash::other_charsets(&walk, &plan)).await?;
+        let plan = Arc::make_mut(&mut planned.plan);
+        others.iter().for_each(|key| plan.other_charsets.add(key));
         Ok(self.show(&discovered, planned))
     }
 
@@ -242,7 +246,10 @@ impl<'a> Deploy<'a> {
         warnings.extend(done.warnings);
         warnings.extend(discovered.walk.warnings.iter().cloned());
         warnings.extend(discovered.viewers.warnings());
-        let plan = Arc::unwrap_or_clone(plan);
+        let mut plan = Arc::unwrap_or_clone(plan);
+        let sent_without = plan.changes.iter().zip(&outcomes).filter(|(_, outcome)| outcome.has_other_charset());
+        sent_without.for_each(|(change, _)| plan.other_charsets.add(change.key()));
+        warnings.extend(plan.other_charsets.warning());
         let free = self.settings.policy.allowance.free;
         let allowance = discovered.session.as_ref().map(|session| session.paths(free));
         let allowance = allowance.map(|before| UsedPaths { used: before.used.saturating_add(sent.paths()), ..before });

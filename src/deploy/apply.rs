@@ -175,7 +175,7 @@ impl WaveRun {
         let version = Version::id_of_answer(version.as_deref());
         let content = (content != etag).then(|| Box::new(content));
         let size = (sent != change.bytes()).then_some(sent);
-        let more = MoreOfUpload { content, memory, compressed, size };
+        let more = MoreOfUpload { content, memory, compressed, size, has_other_charset: !is_utf8 };
         Ok(Uploaded { etag, headers: entry.headers.digest(found), version, more: more.boxed() })
     }
 

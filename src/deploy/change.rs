@@ -431,6 +431,18 @@ pub struct MoreOfUpload {
     pub compressed: Option<Box<Compressed>>,
     /// The object's size in bytes, if it is not that of the change.
     pub size: Option<u64>,
+    /// Whether it is a text that is not UTF-8, or declares another charset, and was sent without one.
+    pub has_other_charset: bool,
+}
+
+impl ChangeOutcome {
+    /// Whether a text was sent without a charset.
+    pub fn has_other_charset(&self) -> bool {
+        match self {
+            ChangeOutcome::Uploaded(uploaded) => uploaded.more.as_ref().is_some_and(|more| more.has_other_charset),
+            _ => false,
+        }
+    }
 }
 
 impl Uploaded {

@@ -110,7 +110,6 @@ impl Deploy<'_> {
         if !plan.is_empty() {
             warnings.extend(tagging::resets(&discovered.viewers, &index));
         }
-        warnings.extend(plan.other_charsets.warning());
         warnings.extend(error_pages::warnings(&plan, &discovered.walk.entries, &index, &discovered.viewers));
         warnings.extend(guards::changed_for_good(&plan, &discovered.walk));
         warnings.extend(guards::emptied_pages(&plan, &discovered.walk));

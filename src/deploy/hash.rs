@@ -1,11 +1,14 @@
 //! Reads the files that only their bytes can distinguish from their objects, as many at once as there are cores.
 
+use crate::deploy::change::Change;
 use crate::deploy::diff::{Content, Pair};
 use crate::deploy::entry::Entry;
+use crate::deploy::plan::Plan;
 use crate::deploy::walk::Walk;
 use crate::open_files;
 use crate::record::manifest::Row;
 use rayon::prelude::*;
+use shipfront_site::Key;
 use shipfront_site::charset::{CharsetCheck, Checked};
 use shipfront_site::compression::{self, Compressed};
 use shipfront_site::etag::{self, Etag};
@@ -14,8 +17,8 @@ use std::path::Path;
 
 /// Returns, for each pair in order, what reading its file showed.
 ///
-/// Blocking, on all cores. Files that need no comparison are opened, so that an unreadable one is found before
-/// anything is written.
+/// Blocking, on all cores. Files that need no comparison are only opened, so that an unreadable one is found before
+/// anything is written: they are read when they are sent.
 pub fn compare(walk: &Walk, pairs: &[Pair]) -> Vec<Hashed> {
     pairs.par_iter().with_max_len(16).map(|pair| compare_one(walk, pair)).collect()
 }
@@ -27,8 +30,25 @@ pub struct Hashed {
     pub content: Content,
     /// The result of compressing it, if the object is its compressed form.
     pub compressed: Option<Box<Compressed>>,
-    /// Whether it is UTF-8, if its headers depend on that.
+    /// Whether it is UTF-8, if its headers depend on that and it was read.
     pub is_utf8: bool,
+}
+
+/// The keys of the files of a plan to upload that are not UTF-8, or declare another charset, where headers depend on
+/// that. Blocking, on all cores.
+pub fn other_charsets(walk: &Walk, plan: &Plan) -> Vec<Key> {
+    let entry = |change: &Change| match change {
+        Change::Upload { entry, .. } => walk.entries.get(*entry),
+        _ => None,
+    };
+    let is_other = |entry: &&Entry| {
+        charset_check(entry).is_some_and(|mut check| {
+            let looked =
+                open_files::open(&entry.path(&walk.root)).and_then(|file| look_through(file, Some(&mut check)));
+            looked.is_ok() && !check.is_utf8()
+        })
+    };
+    plan.changes.par_iter().filter_map(entry).filter(is_other).map(|entry| entry.key.clone()).collect()
 }
 
 fn compare_one(walk: &Walk, pair: &Pair) -> Hashed {
@@ -83,7 +103,7 @@ fn compare_plain(
             look_through(file, check).and_then(|()| etag::matches(io::empty(), 0, etag)).map(Some)
         }
         Some(etag) => etag::matches(Checked::new(file, check), entry.size, etag).map(Some),
-        None => look_through(file, check).map(|()| None),
+        None => Ok(None),
     }
 }
 
@@ -95,29 +115,24 @@ fn compare_compressed(
     check: Option<&mut CharsetCheck>,
 ) -> io::Result<(Option<bool>, Option<Box<Compressed>>)> {
     let (path, size, asked) = (entry.path(root), entry.size, entry.compression());
-    let Some((remote_size, remote_etag)) = &pair.remote else {
-        return look_through(open_files::open(&path)?, check).map(|()| (None, None));
-    };
     let file = open_files::open(&path)?;
+    let Some((remote_size, remote_etag)) = &pair.remote else { return Ok((None, None)) };
     let known = pair.described().and_then(|row| row.compressed.as_ref());
     if let Some(known) = known.filter(|known| known.asked == asked) {
         let same = match known.encoding {
             // Then the object is the file itself, and its ETag must match.
             None => compare_plain(root, entry, pair, check)?,
             // An object of this size cannot be the result of compression.
-            Some(_) if !compression::pays(size, *remote_size) => {
-                look_through(file, check)?;
-                None
-            }
+            Some(_) if !compression::pays(size, *remote_size) => None,
             Some(_) => Some(etag::matches(Checked::new(file, check), size, &known.source)?),
         };
         return Ok((same, same.filter(|same| *same).map(|_| known.clone())));
     }
-    look_through(file, check)?;
     // An object larger than the file cannot be the result of compression.
     if *remote_size > size {
         return Ok((None, None));
     }
+    look_through(file, check)?;
     let expected: &Etag = pair.described().map_or(remote_etag, Row::content);
     let digested = compression::digest(size, asked, || open_files::open(&path))?;
     let same = digested.size == *remote_size && digested.etag == *expected;

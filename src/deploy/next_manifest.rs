@@ -141,7 +141,7 @@ fn row_after(
             let error_page = entry
                 .and_then(|entry| error_pages::remembered_of_written(&entry.headers, change.subject().cached(), as_of));
             let class = entry.and_then(|entry| entry.headers.get().storage_class.as_deref());
-            let MoreOfUpload { content, memory, compressed, size: _ } =
+            let MoreOfUpload { content, memory, compressed, .. } =
                 uploaded.more.as_deref().cloned().unwrap_or_default();
             Some(Some(Row {
                 content,

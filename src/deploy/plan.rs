@@ -32,7 +32,7 @@ pub struct Plan {
     pub leaving_pages: Vec<Key>,
     /// Files that could not be read, with reasons.
     pub problems: Vec<String>,
-    /// Text files that are uploaded without a charset.
+    /// Text files that are sent without a charset, as far as they were read: a deploy reads what it uploads later.
     pub other_charsets: OtherCharsets,
 }
 
@@ -74,7 +74,7 @@ impl NextRow {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OtherCharsets {
     count: u64,
-    /// The first of them.
+    /// The first of them by key.
     first: Vec<String>,
 }
 
@@ -82,11 +82,12 @@ impl OtherCharsets {
     /// Number of files to name.
     const NAMED: usize = 3;
 
-    fn add(&mut self, key: &str) {
+    /// Adds a file.
+    pub fn add(&mut self, key: &str) {
         self.count += 1;
-        if self.first.len() < OtherCharsets::NAMED {
-            self.first.push(key.to_owned());
-        }
+        let at = self.first.partition_point(|first| first.as_str() <= key);
+        self.first.insert(at, key.to_owned());
+        self.first.truncate(OtherCharsets::NAMED);
     }
 
     fn append(&mut self, later: OtherCharsets) {

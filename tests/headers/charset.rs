@@ -76,6 +76,14 @@ async fn what_is_not_utf_8_or_declares_another_charset_gets_none_and_one_warning
     let mended = place.deploy(source.path(), TARGET, &[]).await.unwrap();
     assert_eq!(changes(&mended), ["etag latin.txt"]);
     assert_eq!(content_type(&place, "latin.txt"), "text/plain; charset=utf-8");
+
+    // One warning for those that stay and those that are uploaded, whether they were sent or only planned.
+    fs::write(source.path().join("a.html"), LATIN).unwrap();
+    for report in [place.plan(source.path(), TARGET, &[]).await, place.deploy(source.path(), TARGET, &[]).await] {
+        let warnings = charset_warnings(&report.unwrap());
+        assert!(warnings.len() == 1 && warnings[0].contains("5 text files"), "{warnings:?}");
+        assert!(warnings[0].contains("a.html, feed.xml, latin.html and 2 more"), "{warnings:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
