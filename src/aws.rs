@@ -13,12 +13,14 @@ pub mod policy_document;
 mod silence;
 mod store_endpoint;
 pub mod trust;
+mod unsigned;
 
 use crate::clock::Clock;
 #[cfg(feature = "lambda")]
 use crate::error::Error;
 use crate::error::Result;
 use crate::open_files;
+use ambiguous::ObserveAttempts;
 #[cfg(feature = "lambda")]
 use aws_config::identity::IdentityCache;
 use aws_config::meta::region::RegionProviderChain;
@@ -47,6 +49,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use store_endpoint::StoreEndpoint;
+use unsigned::UnsignedUploads;
 use url::{Host, Url};
 
 /// The region of the first request if none is configured; it is used to find the bucket's own.
@@ -166,6 +169,8 @@ impl Aws {
             .retry_partition(partition)
             .timeout_config(timeouts)
             .interceptor(CountRequests(self.requests.clone()))
+            .interceptor(ObserveAttempts)
+            .interceptor(UnsignedUploads)
             .endpoint_resolver(RememberedEndpoint::default())
             // The SDK calls an upload stalled whose body nobody asks for within seconds, such as one that waits for its
             // turn, or for a slow connection to take what was read ahead. How long an upload may take depends on its size.

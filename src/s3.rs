@@ -234,22 +234,19 @@ impl Bucket {
         create_only: bool,
     ) -> Result<Stored> {
         let lost = AmbiguousAnswer::default();
-        // The header of either is signed, and S3 verifies it: a SHA-256 of the body would prove nothing more.
-        let send = async |request: PutObjectFluentBuilder| {
-            request.customize().disable_payload_signing().interceptor(lost.clone()).send().await
-        };
         let explained = |error| lost.mark(headers::of_upload(self.explain_key("PutObject", key, error), with.0));
         let request = || self.put_request(key, body, with, create_only);
         let sent = match self.needs_md5.load(Ordering::Relaxed) {
             true => None,
-            false => Some(send(request().checksum_crc64_nvme(crc64)).await),
+            false => Some(lost.observe(request().checksum_crc64_nvme(crc64).send()).await),
         };
         let (answer, digest) = match sent {
             Some(Ok(answer)) => (answer, None),
             Some(Err(error)) if !is_unsupported(&error) => return Err(explained(error)),
             _ => {
                 let digest = md5_of(body).await?;
-                let answer = send(request().content_md5(BASE64.encode(digest))).await.map_err(explained)?;
+                let request = request().content_md5(BASE64.encode(digest));
+                let answer = lost.observe(request.send()).await.map_err(explained)?;
                 self.needs_md5.store(true, Ordering::Relaxed);
                 (answer, Some(digest))
             }
@@ -297,8 +294,8 @@ impl Bucket {
         let request = self.client.delete_objects().bucket(self.target.bucket()).delete(delete);
         let lost = AmbiguousAnswer::default();
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
-        let request = request.customize().interceptor(lost.clone());
-        let answer = request.send().await.map_err(|error| lost.mark(self.explain("DeleteObjects", error)))?;
+        let answer = lost.observe(request.send()).await;
+        let answer = answer.map_err(|error| lost.mark(self.explain("DeleteObjects", error)))?;
         // A 200 may contain an error for each key, which other tools take for success.
         let refused = answer.errors.unwrap_or_default().into_iter();
         // If the first attempt did delete the object, a retry finds none: that is the desired result.

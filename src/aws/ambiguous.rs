@@ -6,11 +6,21 @@ use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Observes the attempts of one call.
+tokio::task_local! {
+    /// Whether an attempt of the call that is being observed may have had its effect although no response says so.
+    static OBSERVED: Arc<AtomicBool>;
+}
+
+/// What the attempts of one call show.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AmbiguousAnswer(Arc<AtomicBool>);
 
 impl AmbiguousAnswer {
+    /// Makes a call, and observes its attempts.
+    pub(crate) async fn observe<T>(&self, call: impl Future<Output = T>) -> T {
+        OBSERVED.scope(self.0.clone(), call).await
+    }
+
     /// The call's error, as an unanswered one if an earlier attempt may have had its effect: the kind of the last
     /// one would say that nothing happened.
     pub(crate) fn mark(&self, error: Error) -> Error {
@@ -18,10 +28,15 @@ impl AmbiguousAnswer {
     }
 }
 
+/// Observes the attempts of all calls of a client. An interceptor for each call would make the SDK build its configuration
+/// anew each time, which takes a twentieth of an upload's CPU time.
+#[derive(Debug)]
+pub(super) struct ObserveAttempts;
+
 #[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
-impl Intercept for AmbiguousAnswer {
+impl Intercept for ObserveAttempts {
     fn name(&self) -> &'static str {
-        "AmbiguousAnswer"
+        "ObserveAttempts"
     }
 
     fn read_after_attempt(
@@ -36,7 +51,8 @@ impl Intercept for AmbiguousAnswer {
             status.is_server_error() && status.as_u16() != 503
         });
         if unclear {
-            self.0.store(true, Ordering::Relaxed);
+            // Nobody observes reads.
+            let _ = OBSERVED.try_with(|observed| observed.store(true, Ordering::Relaxed));
         }
         Ok(())
     }

@@ -108,9 +108,9 @@ fn read_whole(path: &Path, size: u64) -> io::Result<Bytes> {
     let file = open_files::open(path)?;
     let before = file.metadata()?.modified().ok();
     let mut body = Vec::with_capacity(size as usize);
-    // One more byte means that the file has grown.
-    (&file).take(size + 1).read_to_end(&mut body)?;
-    if body.len() as u64 != size || file.metadata()?.modified().ok() != before {
+    (&file).take(size).read_to_end(&mut body)?;
+    let after = file.metadata()?;
+    if body.len() as u64 != size || after.len() != size || after.modified().ok() != before {
         return Err(changed_while_read());
     }
     Ok(Bytes::from(body))

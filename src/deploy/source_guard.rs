@@ -170,7 +170,8 @@ fn secret(walk: &Walk, entry: &Entry) -> Option<Secret> {
     let path = entry.path(&walk.root);
     let mut suspicions = vec![suspicion(&entry.key)];
     // A file that is linked to keeps its own name.
-    if path.is_symlink()
+    if walk.has_symlinks
+        && path.is_symlink()
         && let Ok(target) = path.canonicalize()
     {
         suspicions.push(suspicion_of_name(&target.to_string_lossy()));

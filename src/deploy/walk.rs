@@ -34,6 +34,8 @@ pub struct Walk {
     pub root: PathBuf,
     /// In S3's order: the UTF-8 bytes of their keys.
     pub entries: Vec<Entry>,
+    /// Whether there are symlinks in it.
+    pub has_symlinks: bool,
     /// What is known neither to exist nor to be absent.
     pub unknown: Unknown,
     /// What cannot be deployed; the run is refused unless the user said to continue.
@@ -163,7 +165,7 @@ struct Place<'a> {
 /// Reads everything below the source; `None` at the first symlink, if they are not followed.
 fn look(source: &Path, place: Place<'_>) -> Option<Walk> {
     let unknown = Unknown { excluded: place.rules.excluded.clone(), ..Unknown::default() };
-    let mut found = Walk { root: source.to_owned(), unknown, ..Walk::default() };
+    let mut found = Walk { root: source.to_owned(), unknown, has_symlinks: place.follow, ..Walk::default() };
     let mut entries = WalkDir::new(source).follow_links(place.follow).into_iter();
     let mut files = found.next_files(&mut entries, place)?;
     while !files.is_empty() {

@@ -140,7 +140,7 @@ impl Bucket {
         };
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
         let request = request.body(ByteStream::from(body.to_vec()));
-        match request.customize().disable_payload_signing().send().await {
+        match request.send().await {
             Ok(answer) => Ok(Written::Yes(answer.e_tag.unwrap_or_default())),
             Err(error) if is_refused(&error) => Ok(Written::Refused),
             Err(error) => Err(self.explain_key("PutObject", key, error)),
@@ -152,7 +152,7 @@ impl Bucket {
         let request = self.client.put_object().bucket(self.target.bucket()).key(self.target.full_key(key));
         let request = request.content_md5(BASE64.encode(body.md5())).content_type("application/gzip");
         let request = request.set_expected_bucket_owner(self.expected_owner.clone()).body(body.into_body());
-        let answer = request.customize().disable_payload_signing().send().await;
+        let answer = request.send().await;
         answer.map(|_| ()).map_err(|error| self.explain_key("PutObject", key, error))
     }
 }

@@ -218,7 +218,7 @@ impl Bucket {
             .set_expected_bucket_owner(self.expected_owner.clone())
             .set_expected_source_bucket_owner(self.expected_owner.clone());
         let lost = AmbiguousAnswer::default();
-        let answer = match request.customize().interceptor(lost.clone()).send().await {
+        let answer = match lost.observe(request.send()).await {
             Ok(answer) => answer,
             Err(error) => {
                 return match (error.code(), error.message().unwrap_or_default()) {
@@ -314,7 +314,7 @@ impl Bucket {
         let request = request.set_if_match(if_match.clone()).set_if_none_match(if_none_match.clone());
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
         let lost = AmbiguousAnswer::default();
-        match request.customize().interceptor(lost.clone()).send().await {
+        match lost.observe(request.send()).await {
             Ok(answer) => {
                 let etag = answer.e_tag.as_deref().map(Etag::parse);
                 let etag = etag.ok_or_else(|| Error::failed(format!("S3 answered without an ETag for {key}")))?;

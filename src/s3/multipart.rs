@@ -124,7 +124,7 @@ impl Bucket {
         let request = request.set_if_none_match(transfer.create_only.then(|| "*".to_owned()));
         let lost = AmbiguousAnswer::default();
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
-        let answer = request.customize().interceptor(lost.clone()).send().await;
+        let answer = lost.observe(request.send()).await;
         let answer = answer.map_err(|error| lost.mark(self.explain_key("CompleteMultipartUpload", key, error)))?;
         let digests: Vec<_> = parts.iter().map(|part| part.digest).collect();
         let answered = Answered { etag: answer.e_tag.as_deref(), version: answer.version_id, opaque };
@@ -150,7 +150,7 @@ impl Bucket {
         let request = self.client.upload_part().bucket(self.target.bucket()).key(self.target.full_key(key));
         let request = request.upload_id(id).part_number(number).content_md5(BASE64.encode(digest)).body(body);
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
-        let answer = request.customize().disable_payload_signing().send().await;
+        let answer = request.send().await;
         let answer = answer.map_err(|error| self.explain_key("UploadPart", key, error))?;
         self.stored(key, Etag::Single(digest), Answered { etag: answer.e_tag.as_deref(), version: None, opaque })?;
         Ok(Part { number, digest, etag: answer.e_tag.unwrap_or_default() })

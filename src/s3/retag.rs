@@ -105,7 +105,7 @@ impl Bucket {
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
         let request = request.set_expected_source_bucket_owner(self.expected_owner.clone());
         let lost = crate::aws::ambiguous::AmbiguousAnswer::default();
-        let answer = match request.customize().interceptor(lost.clone()).send().await {
+        let answer = match lost.observe(request.send()).await {
             Ok(answer) => answer,
             Err(error) if error.code() == Some("PreconditionFailed") => {
                 return Ok(Retagged::No("it was written in the meantime"));

@@ -125,7 +125,7 @@ impl Bucket {
         let request = request.set_if_match(conditions.if_match.map(str::to_owned));
         let request = request.set_if_none_match(conditions.if_absent.then(|| "*".to_owned()));
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
-        let answer = request.customize().disable_payload_signing().send().await;
+        let answer = request.send().await;
         let answer = answer.map_err(|error| self.refused("PutObject", key, error))?;
         Ok(Put {
             etag: answer.e_tag.unwrap_or_default(),
@@ -178,7 +178,7 @@ impl Bucket {
             let request = request.upload_id(&id).part_number(number).content_md5(BASE64.encode(md5(part)));
             let request = request.set_expected_bucket_owner(self.expected_owner.clone());
             let request = request.body(ByteStream::from(part.clone()));
-            match request.customize().disable_payload_signing().send().await {
+            match request.send().await {
                 Ok(answer) => {
                     completed.push(CompletedPart::builder().part_number(number).set_e_tag(answer.e_tag).build())
                 }

@@ -33,7 +33,7 @@ async fn a_storm_of_slow_downs_is_waited_out_and_the_requests_in_flight_grow_aga
     let [start, peak, .., end] = limits[..] else { panic!("{limits:?}") };
     // It may come in bursts.
     let low = limits[2..].iter().copied().min().unwrap();
-    assert!(start == 32 && low <= peak / 2 && end > low, "{limits:?}");
+    assert!(start == 64 && low <= peak / 2 && end > low, "{limits:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
