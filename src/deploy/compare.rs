@@ -139,7 +139,9 @@ impl Deploy<'_> {
         let comparing = async {
             let comparer = Arc::new(Comparer::new(self.settings, discovered, index.await?));
             let parts = parts.map(|listed| comparer.clone().compare(listed, &progress)).buffer_unordered(PARTS);
-            let plan = parts.try_fold(InOrder::default(), async |plan, (bounds, part)| Ok(plan.with(bounds, part)));
+            let whole =
+                InOrder { plan: Plan::with_room(entries.len().max(comparer.index.most_rows())), ..InOrder::default() };
+            let plan = parts.try_fold(whole, async |plan, (bounds, part)| Ok(plan.with(bounds, part)));
             let plan = plan.await?.plan;
             Ok::<_, Error>((comparer, plan))
         };

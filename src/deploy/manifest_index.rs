@@ -38,6 +38,11 @@ impl ManifestIndex {
         self.standings.iter().map(|standing| &**standing)
     }
 
+    /// No fewer than the number of rows, and a few more at most.
+    pub fn most_rows(&self) -> usize {
+        self.rows.most_rows()
+    }
+
     /// The row of a key.
     pub fn row(&self, key: &str) -> Option<Row> {
         self.rows.get(key)

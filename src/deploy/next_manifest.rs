@@ -23,7 +23,8 @@ pub(super) fn changed_keys<'a>(
 ) -> Vec<ChangedKey<'a>> {
     let visible = plan.changes.iter().enumerate().filter(|(_, change)| change.is_visible());
     let visible = visible.filter(|(at, change)| !change.is_write() || is_done(*at));
-    let mut changed: Vec<_> = visible.map(|(_, change)| changed_key(change)).collect();
+    let mut changed = Vec::with_capacity(plan.changes.len());
+    changed.extend(visible.map(|(_, change)| changed_key(change)));
     let left = unfinished.into_iter().flat_map(|unfinished| &unfinished.pending);
     changed.extend(left.map(|pending| ChangedKey::unknown(&pending.key)));
     // The cache contains the bucket's response at exactly that path, or an error.

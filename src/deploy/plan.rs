@@ -117,6 +117,12 @@ impl OtherCharsets {
 }
 
 impl Plan {
+    /// A plan in which there is room for changes of this many keys. Without it, what grows leaves behind as much memory
+    /// as it has in the end; room that is not used takes none.
+    pub fn with_room(keys: usize) -> Plan {
+        Plan { changes: Vec::with_capacity(keys), ..Plan::default() }
+    }
+
     /// Adds the decision about a key of a kind, and whether shipfront owns the existing object. Keys must come in
     /// order.
     pub fn add(&mut self, pair: Pair, kind: ObjectKind, decision: Decision, owned: bool, inspected: Inspected) {

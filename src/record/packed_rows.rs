@@ -133,6 +133,11 @@ impl Packer {
 }
 
 impl PackedRows {
+    /// No fewer than the number of rows, and a few more at most.
+    pub fn most_rows(&self) -> usize {
+        self.blocks.len() * ROWS_A_BLOCK
+    }
+
     /// All rows, in key order.
     pub fn iter(&self) -> impl Iterator<Item = (Key, Row)> {
         let mut cursor = self.cursor(0);

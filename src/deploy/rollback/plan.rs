@@ -88,7 +88,8 @@ impl Planning<'_> {
         // In the order of the keys, each decided as soon as its part was looked at: what S3 says of a million is not held.
         let mut looking = pin!(looking.buffered(PARTS));
         let pages: HashSet<String> = self.discovered.viewers.error_page_keys().into_iter().collect();
-        let (mut plan, mut obstacles, common) = (Plan::default(), Obstacles::default(), Shared::default());
+        let mut plan = Plan::with_room(self.live.most_rows().max(self.earlier.most_rows()));
+        let (mut obstacles, common) = (Obstacles::default(), Shared::default());
         while let Some(part) = looking.try_next().await? {
             for (key, known, looked) in part {
                 if let Some(looked) = &looked {
