@@ -23,6 +23,7 @@ pub mod list;
 mod lock;
 pub mod manifest_index;
 mod next_manifest;
+pub mod outcomes;
 mod pattern_warnings;
 pub mod plan;
 pub mod planned;
