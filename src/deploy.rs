@@ -23,6 +23,7 @@ pub mod list;
 mod lock;
 pub mod manifest_index;
 mod next_manifest;
+pub mod outcomes;
 mod pattern_warnings;
 pub mod plan;
 pub mod planned;
@@ -247,7 +248,7 @@ impl<'a> Deploy<'a> {
         warnings.extend(discovered.walk.warnings.iter().cloned());
         warnings.extend(discovered.viewers.warnings());
         let mut plan = Arc::unwrap_or_clone(plan);
-        let sent_without = plan.changes.iter().zip(&outcomes).filter(|(_, outcome)| outcome.has_other_charset());
+        let sent_without = plan.changes.iter().zip(outcomes.iter()).filter(|(_, outcome)| outcome.has_other_charset());
         sent_without.for_each(|(change, _)| plan.other_charsets.add(change.key()));
         warnings.extend(plan.other_charsets.warning());
         let free = self.settings.policy.allowance.free;

@@ -14,6 +14,7 @@ pub mod variables;
 use crate::aws::Requests;
 use crate::aws::limiter::Concurrency;
 use crate::deploy::change::{Action, Change, ChangeOutcome, Existing, Reason, Subject, Wave};
+use crate::deploy::outcomes::Outcomes;
 use crate::deploy::planned::Recovered;
 use crate::deploy::rules::{FunctionChange, ReportedFunction};
 use crate::deploy::run::{ReportedPreview, Run, Stage};
@@ -318,7 +319,7 @@ impl Report {
     /// `rules_failed` is set if rules were not published, and says whether they may be live nevertheless.
     fn complete(
         &mut self,
-        (changes, outcomes): (Vec<Change>, Vec<ChangeOutcome>),
+        (changes, outcomes): (Vec<Change>, Outcomes),
         rules_failed: Option<bool>,
         refused: &[Error],
         interrupted: bool,
@@ -327,10 +328,10 @@ impl Report {
         let mut nothing_succeeded = rules_failed != Some(true);
         let mut overwritten = Vec::new();
         let objects = &mut self.objects;
-        for (change, outcome) in changes.into_iter().zip(outcomes) {
+        for (change, outcome) in changes.into_iter().zip(outcomes.iter()) {
             let mut failure = None;
-            nothing_succeeded &= matches!(outcome, ChangeOutcome::Overwritten) || !outcome.may_have_succeeded();
-            let fate = match (&outcome, &change) {
+            nothing_succeeded &= matches!(*outcome, ChangeOutcome::Overwritten) || !outcome.may_have_succeeded();
+            let fate = match (&*outcome, &change) {
                 (_, Change::Orphan { .. }) => {
                     objects.orphaned += 1;
                     Fate::Done

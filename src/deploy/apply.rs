@@ -6,6 +6,7 @@ use crate::deploy::change::{Change, ChangeOutcome, MoreOfUpload, Retagged, Uploa
 use crate::deploy::entry::{Entry, FileFacts};
 use crate::deploy::lanes::{held, in_lanes};
 use crate::deploy::on_cores;
+use crate::deploy::outcomes::Outcomes;
 use crate::deploy::plan::Plan;
 use crate::deploy::tagging::{TagHeader, UploadTags};
 use crate::deploy::walk::Walk;
@@ -69,7 +70,7 @@ struct WaveRun {
     walk: Arc<Walk>,
     plan: Arc<Plan>,
     /// The outcome of each change of the plan.
-    outcomes: Mutex<Vec<ChangeOutcome>>,
+    outcomes: Mutex<Outcomes>,
     tags: Option<UploadTags>,
     /// The objects that one deploy changes have much in common.
     memories: Shared<Memory>,
@@ -84,11 +85,11 @@ struct WaveRun {
 pub async fn upload(
     bucket: &Bucket,
     (walk, plan): (&Arc<Walk>, &Arc<Plan>),
-    (changes, outcomes): (Vec<usize>, Vec<ChangeOutcome>),
+    (changes, outcomes): (Vec<usize>, Outcomes),
     tags: Option<UploadTags>,
     limits: Limits,
     progress: Progress,
-) -> Vec<ChangeOutcome> {
+) -> Outcomes {
     let concurrency = limits.concurrency;
     let wave = Arc::new(WaveRun {
         bucket: bucket.clone(),
@@ -114,7 +115,7 @@ impl WaveRun {
         let is_over = self.halt.load(Ordering::Relaxed) || self.limits.stop.is_cancelled();
         let Some(entry) = change.entry().filter(|_| !is_over) else { return };
         let outcome = self.outcome(self.send(change, entry).await);
-        held(&self.outcomes)[at] = outcome;
+        held(&self.outcomes).set(at, outcome);
     }
 
     fn outcome(&self, sent: Result<Uploaded>) -> ChangeOutcome {
@@ -214,7 +215,7 @@ fn may_have_succeeded(error: &Error) -> bool {
 pub async fn remove(
     bucket: &Bucket,
     plan: &Plan,
-    (changes, outcomes): (Vec<usize>, &mut [ChangeOutcome]),
+    (changes, outcomes): (Vec<usize>, &mut Outcomes),
     unchanged_only: bool,
     limits: &Limits,
 ) {
@@ -240,12 +241,12 @@ pub async fn remove(
                             ChangeOutcome::Failed { error: Box::new(error), may_have_succeeded: false }
                         }
                     };
-                    outcomes[*at] = outcome;
+                    outcomes.set(*at, outcome);
                 }
             }
             Err(error) => {
                 halt = true;
-                batch.iter().for_each(|at| outcomes[*at] = failed(error.clone()));
+                batch.iter().for_each(|at| outcomes.set(*at, failed(error.clone())));
             }
         }
     }
@@ -255,7 +256,7 @@ pub async fn remove(
 struct Retagging {
     bucket: Bucket,
     plan: Arc<Plan>,
-    outcomes: Mutex<Vec<ChangeOutcome>>,
+    outcomes: Mutex<Outcomes>,
     tags: UploadTags,
     limits: Limits,
     progress: Progress,
@@ -266,11 +267,11 @@ struct Retagging {
 pub async fn retag(
     bucket: &Bucket,
     plan: &Arc<Plan>,
-    (changes, outcomes): (Vec<usize>, Vec<ChangeOutcome>),
+    (changes, outcomes): (Vec<usize>, Outcomes),
     tags: UploadTags,
     limits: Limits,
     progress: Progress,
-) -> Vec<ChangeOutcome> {
+) -> Outcomes {
     let (bucket, plan, concurrency) = (bucket.clone(), plan.clone(), limits.concurrency);
     let retagging = Arc::new(Retagging { bucket, plan, outcomes: Mutex::new(outcomes), tags, limits, progress });
     let tagging = retagging.clone();
@@ -294,6 +295,6 @@ impl Retagging {
             Ok(s3::retag::Retagged::No(why)) => ChangeOutcome::LeftAlone(why),
             Err(error) => failed(error),
         };
-        held(&self.outcomes)[at] = outcome;
+        held(&self.outcomes).set(at, outcome);
     }
 }

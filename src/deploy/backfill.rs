@@ -108,12 +108,12 @@ impl Backfill<'_> {
                 .ok_or_else(|| Error::locked("another run was faster; nothing was changed").hint("run it again"))?,
         };
         let (mut tagged, mut failed, mut interrupted) = (0, Vec::new(), false);
-        for (change, outcome) in planned.plan.changes.iter().zip(done.outcomes) {
+        for (change, outcome) in planned.plan.changes.iter().zip(done.outcomes.iter()) {
             let key = change.key().to_string();
-            match outcome {
+            match &*outcome {
                 ChangeOutcome::Retagged(_) => tagged += 1,
                 ChangeOutcome::LeftAlone(reason) => left.push(LeftAlone { key, reason: (*reason).to_owned() }),
-                ChangeOutcome::Failed { error, .. } => failed.push((key, *error)),
+                ChangeOutcome::Failed { error, .. } => failed.push((key, (**error).clone())),
                 _ => interrupted = true,
             }
         }

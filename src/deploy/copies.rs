@@ -6,6 +6,7 @@ use crate::deploy::change::{Change, ChangeOutcome, Copied, Subject};
 use crate::deploy::copy_from::CopyFrom;
 use crate::deploy::lanes::{held, in_lanes};
 use crate::deploy::manifest_index::ManifestIndex;
+use crate::deploy::outcomes::Outcomes;
 use crate::deploy::plan::Plan;
 use crate::error::{ErrorKind, Result};
 use crate::record::Record;
@@ -35,7 +36,7 @@ struct Restoring {
     bucket: Bucket,
     plan: Arc<Plan>,
     /// The outcome of each change of the plan.
-    outcomes: Mutex<Vec<ChangeOutcome>>,
+    outcomes: Mutex<Outcomes>,
     halt: AtomicBool,
     limits: Limits,
     progress: Progress,
@@ -45,11 +46,11 @@ struct Restoring {
 /// with a warning about the store.
 pub(super) async fn restore(
     (bucket, plan): (&Bucket, &Arc<Plan>),
-    (mut changes, outcomes): (Vec<usize>, Vec<ChangeOutcome>),
+    (mut changes, outcomes): (Vec<usize>, Outcomes),
     guard: &CopyGuard,
     limits: Limits,
     progress: Progress,
-) -> (Vec<ChangeOutcome>, Option<Warning>) {
+) -> (Outcomes, Option<Warning>) {
     let (bucket, plan, concurrency) = (bucket.clone(), plan.clone(), limits.concurrency);
     let (outcomes, halt) = (Mutex::new(outcomes), AtomicBool::new(false));
     let restoring = Arc::new(Restoring { bucket, plan, outcomes, halt, limits, progress });
@@ -59,11 +60,11 @@ pub(super) async fn restore(
         match restoring.find_out(at, guard).await {
             Ok(None) => {}
             Ok(Some(made)) => {
-                held(&restoring.outcomes)[at] = made;
+                held(&restoring.outcomes).set(at, made);
                 changes.remove(first);
             }
             Err(failed) => {
-                held(&restoring.outcomes)[at] = failed;
+                held(&restoring.outcomes).set(at, failed);
                 return (std::mem::take(&mut *held(&restoring.outcomes)), None);
             }
         }
@@ -91,7 +92,7 @@ impl Restoring {
             ChangeOutcome::Failed { .. } => self.halt.store(true, Ordering::Relaxed),
             _ => self.count(at),
         }
-        held(&self.outcomes)[at] = outcome;
+        held(&self.outcomes).set(at, outcome);
     }
 
     /// Determines how the store treats conditions, with the first copy; returns its outcome if that made the copy.

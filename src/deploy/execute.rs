@@ -9,6 +9,7 @@ use crate::deploy::discover::Discovered;
 use crate::deploy::error_pages::{self, ClearedErrorPages};
 use crate::deploy::executor::Executor;
 use crate::deploy::next_manifest::{NextManifest, affected_keys, removed_late};
+use crate::deploy::outcomes::Outcomes;
 use crate::deploy::planned::{Planned, items, late_items};
 use crate::deploy::publish::{self, Drafts, RulesOutcome};
 use crate::deploy::tagging::{self, EvictedByPath, UploadTags};
@@ -20,6 +21,7 @@ use crate::record::session::ActiveSession;
 use shipfront_invalidation::{ChangedKey, DistributionId, Invalidation};
 use shipfront_site::ObjectKind;
 use shipfront_site::Warning;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Time limit of the check whether viewers can read the record.
@@ -33,7 +35,7 @@ pub(super) struct Execution<'a> {
     discovered: &'a Discovered,
     planned: &'a Planned,
     /// The outcome of each change, in the plan's order.
-    outcomes: Vec<ChangeOutcome>,
+    outcomes: Outcomes,
     /// The distributions whose edge locations read cache tags.
     settled: Vec<DistributionId>,
     /// The planned invalidations.
@@ -52,7 +54,7 @@ pub(super) struct Execution<'a> {
 /// The result of the writes.
 pub(super) struct CarriedOut {
     /// The outcome of each change, in the plan's order.
-    pub outcomes: Vec<ChangeOutcome>,
+    pub outcomes: Outcomes,
     /// Number of planned writes that are not done.
     pub left: u64,
     pub sent: Sent,
@@ -185,14 +187,14 @@ impl<'a> Execution<'a> {
     async fn upload_instead(&mut self, kind: ObjectKind, stage: &'static str) {
         let plan = &self.planned.plan;
         let is_left = |at: &usize| {
-            let is_done = matches!(self.outcomes[*at], ChangeOutcome::Copied(_));
+            let is_done = matches!(*self.outcomes.get(*at), ChangeOutcome::Copied(_));
             !is_done && plan.changes[*at].entry().is_some()
         };
         let changes: Vec<usize> = plan.copies(kind).filter(is_left).collect();
         if changes.is_empty() || self.executor.limits.stop.is_cancelled() {
             return;
         }
-        let why = changes.iter().find_map(|at| match &self.outcomes[*at] {
+        let why = changes.iter().find_map(|at| match &*self.outcomes.get(*at) {
             ChangeOutcome::Failed { error, .. } => Some(error.to_string()),
             _ => None,
         });
@@ -264,14 +266,14 @@ impl<'a> Execution<'a> {
         }
         let unchanged_only = self.discovered.session.is_some();
         let limits = &self.executor.limits;
-        let of = (changes, &mut *self.outcomes);
+        let of = (changes, &mut self.outcomes);
         let removing = apply::remove(&self.discovered.bucket, &self.planned.plan, of, unchanged_only, limits);
         self.executor.timeline.during(stage, removing).await;
     }
 
     fn note(&mut self, done: Done) {
         for (at, outcome) in done {
-            self.outcomes[at] = outcome;
+            self.outcomes.set(at, outcome);
         }
     }
 
@@ -283,7 +285,7 @@ impl<'a> Execution<'a> {
 
     fn may_go_on(&self) -> bool {
         let Limits { keep_going, stop, .. } = &self.executor.limits;
-        let is_no_obstacle = |at: usize| match &self.outcomes[at] {
+        let is_no_obstacle = |at: usize| match &*self.outcomes.get(at) {
             ChangeOutcome::NotBegun => false,
             ChangeOutcome::Failed { error, .. } => *keep_going && error.kind() == ErrorKind::UnreadableFile,
             _ => true,
@@ -309,16 +311,17 @@ impl<'a> Execution<'a> {
             Change::Remove { late: is_late, .. } => late && !is_late,
             Change::Evict { .. } | Change::Orphan { .. } => false,
         };
-        let mut before = self.planned.plan.changes.iter().zip(&self.outcomes).filter(|(change, _)| is_before(change));
-        before.all(|(_, outcome)| !matches!(outcome, ChangeOutcome::NotBegun | ChangeOutcome::Failed { .. }))
+        let mut before =
+            self.planned.plan.changes.iter().zip(self.outcomes.iter()).filter(|(change, _)| is_before(change));
+        before.all(|(_, outcome)| !matches!(*outcome, ChangeOutcome::NotBegun | ChangeOutcome::Failed { .. }))
     }
 
     /// Number of planned writes that are not done.
     fn left(&self) -> u64 {
-        let is_left = |(change, outcome): &(&Change, &ChangeOutcome)| {
-            change.is_write() && matches!(outcome, ChangeOutcome::NotBegun | ChangeOutcome::Failed { .. })
+        let is_left = |(change, outcome): &(&Change, Cow<'_, ChangeOutcome>)| {
+            change.is_write() && matches!(**outcome, ChangeOutcome::NotBegun | ChangeOutcome::Failed { .. })
         };
-        self.planned.plan.changes.iter().zip(&self.outcomes).filter(is_left).count() as u64
+        self.planned.plan.changes.iter().zip(self.outcomes.iter()).filter(is_left).count() as u64
     }
 
     /// The keys whose URLs answer differently because of the changes that were made.
@@ -335,8 +338,8 @@ impl<'a> Execution<'a> {
             matches!(outcome, Uploaded(_) | Removed | Retagged(_) | Copied(_))
         };
         let is_later = |change: &Change| matches!(change, Change::Remove { late: true, .. });
-        let mut changes = self.planned.plan.changes.iter().zip(&self.outcomes);
-        let all_done = changes.all(|(change, outcome)| !change.is_write() || is_later(change) || is_done(outcome));
+        let mut changes = self.planned.plan.changes.iter().zip(self.outcomes.iter());
+        let all_done = changes.all(|(change, outcome)| !change.is_write() || is_later(change) || is_done(&outcome));
         if all_done && self.rules.may_have_succeeded() {
             return self.planned.items.clone();
         }

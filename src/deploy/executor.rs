@@ -12,6 +12,7 @@ use crate::deploy::copies::CopyGuard;
 use crate::deploy::discover::Discovered;
 use crate::deploy::execute::{CarriedOut, Execution, LAST_WRITES};
 use crate::deploy::lock::Lock;
+use crate::deploy::outcomes::Outcomes;
 use crate::deploy::plan::Plan;
 use crate::deploy::planned::Planned;
 use crate::deploy::publish::{self, RulesOutcome, Staged};
@@ -49,7 +50,7 @@ pub(super) struct Executor<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Executed {
     /// The outcome of each change, in the plan's order.
-    pub outcomes: Vec<ChangeOutcome>,
+    pub outcomes: Outcomes,
     pub sent: Sent,
     /// The result of `--verify`.
     pub verified: Option<Verified>,
@@ -225,7 +226,9 @@ impl CarriedOut {
         interrupted: bool,
     ) -> bool {
         let is_told = self.sent.failed.is_empty();
-        let count = |is_meant: fn(&ChangeOutcome) -> bool| self.outcomes.iter().filter(|o| is_meant(o)).count() as u64;
+        let count = |is_meant: fn(&ChangeOutcome) -> bool| {
+            self.outcomes.iter().filter(|outcome| is_meant(outcome)).count() as u64
+        };
         let uploaded = count(is_written);
         let removed = count(|outcome| matches!(outcome, ChangeOutcome::Removed));
         let (written, rows) = match std::mem::replace(&mut self.written, Ok(Rows::default())) {
@@ -251,7 +254,7 @@ impl CarriedOut {
 
     /// Whether no viewer sees a difference: at most, objects got cache tags.
     fn is_seen_by_nobody(&self, plan: &Plan) -> bool {
-        plan.changes.iter().zip(&self.outcomes).all(|(change, outcome)| match change {
+        plan.changes.iter().zip(self.outcomes.iter()).all(|(change, outcome)| match change {
             Change::Orphan { .. } | Change::Retag { .. } => true,
             Change::Evict { .. } => false,
             Change::Upload { .. } | Change::Remove { .. } | Change::Copy { .. } => !outcome.may_have_succeeded(),
@@ -260,7 +263,7 @@ impl CarriedOut {
 
     /// Whether it is unknown if some write succeeded: the next run then needs the whole plan.
     fn is_doubtful(&self) -> bool {
-        self.outcomes.iter().any(|outcome| matches!(outcome, ChangeOutcome::Failed { may_have_succeeded: true, .. }))
+        self.outcomes.iter().any(|outcome| matches!(*outcome, ChangeOutcome::Failed { may_have_succeeded: true, .. }))
     }
 }
 

@@ -4,6 +4,7 @@ use crate::deploy::change::{Change, ChangeOutcome, MoreOfUpload, Reason};
 use crate::deploy::entry::Entry;
 use crate::deploy::error_pages::{self, ClearedErrorPages};
 use crate::deploy::manifest_index::{self, ManifestIndex};
+use crate::deploy::outcomes::Outcomes;
 use crate::deploy::plan::Plan;
 use crate::deploy::tagging::EvictedByPath;
 use crate::record::intent::UnfinishedDeploy;
@@ -40,11 +41,11 @@ pub(super) fn changed_keys<'a>(
 /// The keys whose URLs changed, according to the outcomes.
 pub(super) fn affected_keys<'a>(
     plan: &'a Plan,
-    outcomes: &[ChangeOutcome],
+    outcomes: &Outcomes,
     unfinished: Option<&'a UnfinishedDeploy>,
     rule_keys: &'a [String],
 ) -> Vec<ChangedKey<'a>> {
-    let mut keys = changed_keys(plan, unfinished, rule_keys, |at| outcomes[at].may_have_succeeded());
+    let mut keys = changed_keys(plan, unfinished, rule_keys, |at| outcomes.get(at).may_have_succeeded());
     forget_overwritten(&mut keys, plan, outcomes);
     keys
 }
@@ -55,19 +56,19 @@ pub(super) fn late_keys(plan: &Plan, is_done: impl Fn(usize) -> bool) -> Vec<Cha
 }
 
 /// The keys that were removed last.
-pub(super) fn removed_late<'a>(plan: &'a Plan, outcomes: &[ChangeOutcome]) -> Vec<ChangedKey<'a>> {
-    let mut keys = late_keys(plan, |at| outcomes[at].may_have_succeeded());
+pub(super) fn removed_late<'a>(plan: &'a Plan, outcomes: &Outcomes) -> Vec<ChangedKey<'a>> {
+    let mut keys = late_keys(plan, |at| outcomes.get(at).may_have_succeeded());
     forget_overwritten(&mut keys, plan, outcomes);
     keys
 }
 
 /// Nothing is known about objects that others wrote meanwhile.
-fn forget_overwritten(changed: &mut [ChangedKey<'_>], plan: &Plan, outcomes: &[ChangeOutcome]) {
+fn forget_overwritten(changed: &mut [ChangedKey<'_>], plan: &Plan, outcomes: &Outcomes) {
     let mut overwritten = plan
         .changes
         .iter()
-        .zip(outcomes)
-        .filter(|(_, outcome)| matches!(outcome, ChangeOutcome::Overwritten))
+        .zip(outcomes.iter())
+        .filter(|(_, outcome)| matches!(**outcome, ChangeOutcome::Overwritten))
         .map(|(change, _)| change.key());
     // Both are in key order.
     let mut next = overwritten.next();
@@ -99,7 +100,7 @@ pub(super) struct NextManifest<'a> {
     pub entries: &'a [Entry],
     pub plan: &'a Plan,
     /// The outcome of each change, in the plan's order.
-    pub outcomes: &'a [ChangeOutcome],
+    pub outcomes: &'a Outcomes,
     pub evicted: EvictedByPath<'a>,
     pub cleared: ClearedErrorPages<'a>,
     /// The time until which nobody else wrote what this run wrote, in seconds of S3's clock, if that was requested.
@@ -115,8 +116,8 @@ impl NextManifest<'_> {
             Some(next) => next.row(last),
             None => last,
         });
-        let done = self.plan.changes.iter().zip(self.outcomes).filter_map(|(change, outcome)| {
-            let row = row_after(change, outcome, self.entries, &self.evicted, self.as_of)?;
+        let done = self.plan.changes.iter().zip(self.outcomes.iter()).filter_map(|(change, outcome)| {
+            let row = row_after(change, &outcome, self.entries, &self.evicted, self.as_of)?;
             Some((change.subject().key.clone(), row))
         });
         let rows = manifest_index::join(now, done, |now, done: Option<Option<Row>>| done.unwrap_or(now));

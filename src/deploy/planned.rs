@@ -1,9 +1,10 @@
 //! What to do about what was discovered, and what CloudFront must invalidate.
 
-use crate::deploy::change::{Change, ChangeOutcome};
+use crate::deploy::change::Change;
 use crate::deploy::discover::Discovered;
 use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::next_manifest::{changed_keys, late_keys};
+use crate::deploy::outcomes::Outcomes;
 use crate::deploy::plan::Plan;
 use crate::deploy::rules::RulesPlan;
 use crate::error::Error;
@@ -54,8 +55,8 @@ impl Planned {
     }
 
     /// The outcome of each change before anything is done.
-    pub(super) fn untouched(&self) -> Vec<ChangeOutcome> {
-        self.plan.changes.iter().map(|_| ChangeOutcome::NotBegun).collect()
+    pub(super) fn untouched(&self) -> Outcomes {
+        Outcomes::untouched(self.plan.changes.len())
     }
 
     /// Chooses what CloudFront must invalidate once everything is done.

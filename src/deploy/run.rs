@@ -3,7 +3,8 @@
 use crate::aws::Requests;
 use crate::aws::limiter::Concurrency;
 use crate::cloudfront::send::Sent;
-use crate::deploy::change::{Change, ChangeOutcome};
+use crate::deploy::change::Change;
+use crate::deploy::outcomes::Outcomes;
 use crate::deploy::planned::Recovered;
 use crate::deploy::rules::ReportedFunction;
 use crate::deploy::shard::Shard;
@@ -57,7 +58,7 @@ pub struct Run {
     /// The changes, in key order.
     pub changes: Vec<Change>,
     /// The outcome of each, in the same order.
-    pub outcomes: Vec<ChangeOutcome>,
+    pub outcomes: Outcomes,
     /// Number of objects equal to their files.
     pub kept: u64,
     /// Number of keys about which too little is known.
@@ -113,7 +114,7 @@ impl Run {
             url: None,
             stage: Stage::Planned { new_record: None, kept_copies: 0 },
             changes: Vec::new(),
-            outcomes: Vec::new(),
+            outcomes: Outcomes::default(),
             kept: 0,
             unknown: 0,
             problems: Vec::new(),

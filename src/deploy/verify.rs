@@ -12,6 +12,7 @@ use crate::cloudfront::lookup::matches_host;
 use crate::deploy::change::{Change, ChangeOutcome};
 use crate::deploy::discover::Discovered;
 use crate::deploy::executor::Executor;
+use crate::deploy::outcomes::Outcomes;
 use crate::deploy::plan::Plan;
 use crate::error::{Error, Result};
 use crate::open_files;
@@ -22,6 +23,7 @@ use shipfront_invalidation::DistributionId;
 use shipfront_invalidation::viewer::{DistributionShape, Form, ViewerPath};
 use shipfront_site::etag::Etag;
 use shipfront_site::headers::Headers;
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::{self, Display, Formatter};
 use std::iter::Peekable;
@@ -339,12 +341,12 @@ impl<'a> Chooser<'a> {
         discovered: &'a Discovered,
         id: &'a DistributionId,
         plan: &'a Plan,
-        outcomes: &[ChangeOutcome],
+        outcomes: &Outcomes,
     ) -> Chooser<'a> {
-        let is_done = |(change, outcome): &(&Change, &ChangeOutcome)| {
+        let is_done = |(change, outcome): &(&Change, Cow<'_, ChangeOutcome>)| {
             change.is_visible() && (!change.is_write() || outcome.may_have_succeeded())
         };
-        let changes = plan.changes.iter().zip(outcomes).filter(is_done).map(|(change, _)| change);
+        let changes = plan.changes.iter().zip(outcomes.iter()).filter(is_done).map(|(change, _)| change);
         let mut changed: Vec<(&str, Option<&Change>)> = changes.map(|change| (change.key(), Some(change))).collect();
         let planned: BTreeSet<&str> = plan.changes.iter().map(Change::key).collect();
         let left = discovered.unfinished().into_iter().flat_map(|unfinished| &unfinished.pending);

@@ -286,13 +286,13 @@ fn shared(one: &str, other: &str) -> usize {
 }
 
 /// Adds to a list, and gives the place.
-fn push<T>(list: &mut Vec<T>, item: T) -> usize {
+pub(crate) fn push<T>(list: &mut Vec<T>, item: T) -> usize {
     list.push(item);
     list.len() - 1
 }
 
 /// Writes a number in as few bytes as it takes, seven bits in each.
-fn put_number(out: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn put_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;
@@ -300,12 +300,12 @@ fn put_number(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-fn put_text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     put_number(out, text.len() as u64);
     out.extend(text.as_bytes());
 }
 
-fn number(rest: &mut &[u8]) -> Option<usize> {
+pub(crate) fn number(rest: &mut &[u8]) -> Option<usize> {
     let (mut number, mut shift) = (0_u64, 0);
     loop {
         let byte = take::<1>(rest)?[0];
@@ -317,13 +317,13 @@ fn number(rest: &mut &[u8]) -> Option<usize> {
     }
 }
 
-fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+pub(crate) fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     let (taken, after) = rest.split_first_chunk::<N>()?;
     *rest = after;
     Some(*taken)
 }
 
-fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+pub(crate) fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
     let length = number(rest)?;
     let (text, after) = rest.split_at_checked(length)?;
     *rest = after;

@@ -7,6 +7,7 @@ use crate::deploy::discover::Discovered;
 use crate::deploy::head_check::Inspected;
 use crate::deploy::list;
 use crate::deploy::manifest_index::ManifestIndex;
+use crate::deploy::outcomes::Outcomes;
 use crate::deploy::plan::Plan;
 use crate::deploy::planned::{Planned, Recovered};
 use crate::deploy::walk::{Unknown, Walk};
@@ -68,7 +69,7 @@ impl Deploy<'_> {
                 let executor = self.executor(&deploy);
                 let Some(done) = Box::pin(executor.run(&discovered, &planned)).await? else { continue };
                 objects +=
-                    done.outcomes.iter().filter(|outcome| matches!(outcome, ChangeOutcome::Removed)).count() as u64;
+                    done.outcomes.iter().filter(|outcome| matches!(**outcome, ChangeOutcome::Removed)).count() as u64;
                 if let Some(error) = failure(&planned.plan, &done.outcomes, done.interrupted) {
                     return Err(error);
                 }
@@ -161,12 +162,12 @@ impl Deploy<'_> {
 }
 
 /// Why not everything was removed.
-fn failure(plan: &Plan, outcomes: &[ChangeOutcome], interrupted: bool) -> Option<Error> {
-    let left = plan.changes.iter().zip(outcomes).filter(|(change, outcome)| {
-        change.is_write() && matches!(outcome, ChangeOutcome::NotBegun | ChangeOutcome::Failed { .. })
+fn failure(plan: &Plan, outcomes: &Outcomes, interrupted: bool) -> Option<Error> {
+    let left = plan.changes.iter().zip(outcomes.iter()).filter(|(change, outcome)| {
+        change.is_write() && matches!(**outcome, ChangeOutcome::NotBegun | ChangeOutcome::Failed { .. })
     });
     let left: Vec<_> = left.collect();
-    let first = left.iter().find_map(|(_, outcome)| match outcome {
+    let first = left.iter().find_map(|(_, outcome)| match &**outcome {
         ChangeOutcome::Failed { error, .. } => Some((**error).clone()),
         _ => None,
     });
