@@ -94,13 +94,13 @@ impl<'a> Deploy<'a> {
             if self.unless_stopped(Box::pin(self.wait_for_lock(&discovered, &since))).await? {
                 continue;
             }
-            let planned = self.unless_stopped(Box::pin(self.decide(&mut discovered))).await?;
+            let mut planned = self.unless_stopped(Box::pin(self.decide(&mut discovered))).await?;
             if planned.refused.is_some() {
                 return Ok(self.show(&discovered, planned));
             }
             let done = match planned.is_empty() {
                 true => Box::pin(self.note_build(&discovered)).await?.then(|| self.nothing_to_do(&planned)),
-                false => Box::pin(self.executor(&deploy).run(&discovered, &planned)).await?,
+                false => Box::pin(self.executor(&deploy).run(&discovered, &mut planned)).await?,
             };
             if let Some(done) = done {
                 let stage = Stage::Done { interrupted: done.interrupted };
@@ -161,7 +161,7 @@ impl<'a> Deploy<'a> {
             Some(preview) => Box::pin(self.copy_from_production(preview, discovered, planned)).await?,
             None => planned,
         };
-        Ok(planned.choose_items(discovered))
+        Ok(self.with_orphans(discovered, planned.choose_items(discovered)))
     }
 
     /// Runs read-only work, which ends with a signal, whatever it waits for.
@@ -222,6 +222,11 @@ impl<'a> Deploy<'a> {
         }
     }
 
+    /// A plan with when the first of the objects that left the source may be removed.
+    fn with_orphans(&self, discovered: &Discovered, planned: Planned) -> Planned {
+        Planned { orphans_go: self.orphans_go(discovered, &planned), ..planned }
+    }
+
     /// When the first of the objects that left the source may be removed, if ever one is.
     fn orphans_go(&self, discovered: &Discovered, planned: &Planned) -> Option<Timestamp> {
         let PruneAfter::Seconds(age) = self.settings.prune_after else { return None };
@@ -236,13 +241,12 @@ impl<'a> Deploy<'a> {
 
     /// The contents of a report.
     fn end(&self, deploy: &str, discovered: &Discovered, planned: Planned, stage: Stage, done: Executed) -> Run {
-        let orphans_go = self.orphans_go(discovered, &planned);
         let now = discovered.session.as_ref().map(Session::now);
         let preview = self.settings.preview.as_ref().map(|preview| ReportedPreview {
             name: preview.new.name.clone(),
             expires: now.map(|now| preview.new.expires(now)),
         });
-        let Planned { plan, recovered, refused, mut warnings, rules, .. } = planned;
+        let Planned { plan, orphans_go, recovered, refused, mut warnings, rules, .. } = planned;
         let Executed { outcomes, sent, verified, rules: rules_outcome, .. } = done;
         warnings.extend(done.warnings);
         warnings.extend(discovered.walk.warnings.iter().cloned());

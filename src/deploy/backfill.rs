@@ -100,10 +100,10 @@ impl Backfill<'_> {
     pub async fn run(&self) -> Result<Backfilled> {
         let (deploy, timeline) = (new_deploy_id(self.aws.clock()), Timeline::start(self.aws.clock()));
         let (discovered, index) = self.discover().await?;
-        let (planned, mut left) = self.plan(&discovered, index).await?;
+        let (mut planned, mut left) = self.plan(&discovered, index).await?;
         let done = match planned.is_empty() {
             true => Executed::default(),
-            false => Box::pin(self.executor(&deploy, &timeline).run(&discovered, &planned))
+            false => Box::pin(self.executor(&deploy, &timeline).run(&discovered, &mut planned))
                 .await?
                 .ok_or_else(|| Error::locked("another run was faster; nothing was changed").hint("run it again"))?,
         };
@@ -217,6 +217,7 @@ impl Backfill<'_> {
             }
         }
         let planned = Planned {
+            orphans_go: None,
             plan: Arc::new(plan),
             index: Arc::new(index),
             record_differs: false,

@@ -116,7 +116,8 @@ impl Deploy<'_> {
         warnings.extend(guards::invisible_names(&plan));
         let (items, late_items, rules) = (Vec::new(), Vec::new(), discovered.rules.clone());
         let plan = Arc::new(plan);
-        Ok(Planned { plan, index, record_differs, recovered, refused, items, late_items, rules, warnings })
+        let orphans_go = None;
+        Ok(Planned { plan, index, orphans_go, record_differs, recovered, refused, items, late_items, rules, warnings })
     }
 
     /// Decides about every key of the source, the target and the record; returns a warning if the listing was out

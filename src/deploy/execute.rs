@@ -8,6 +8,7 @@ use crate::deploy::copies;
 use crate::deploy::discover::Discovered;
 use crate::deploy::error_pages::{self, ClearedErrorPages};
 use crate::deploy::executor::Executor;
+use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::next_manifest::{NextManifest, affected_keys, removed_late};
 use crate::deploy::outcomes::Outcomes;
 use crate::deploy::planned::{Planned, items, late_items};
@@ -22,6 +23,7 @@ use shipfront_invalidation::{ChangedKey, DistributionId, Invalidation};
 use shipfront_site::ObjectKind;
 use shipfront_site::Warning;
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Time limit of the check whether viewers can read the record.
@@ -34,6 +36,8 @@ pub(super) struct Execution<'a> {
     executor: &'a Executor<'a>,
     discovered: &'a Discovered,
     planned: &'a Planned,
+    /// What was last deployed.
+    index: Arc<ManifestIndex>,
     /// The outcome of each change, in the plan's order.
     outcomes: Outcomes,
     /// The distributions whose edge locations read cache tags.
@@ -72,13 +76,14 @@ impl<'a> Execution<'a> {
     pub(super) fn new(
         executor: &'a Executor<'a>,
         discovered: &'a Discovered,
-        planned: &'a Planned,
+        (planned, index): (&'a Planned, Arc<ManifestIndex>),
         drafts: Drafts,
     ) -> Execution<'a> {
         Execution {
             executor,
             discovered,
             planned,
+            index,
             outcomes: planned.untouched(),
             settled: Vec::new(),
             items: Vec::new(),
@@ -115,6 +120,7 @@ impl<'a> Execution<'a> {
             }
         }
         let (mut sent, mut warnings) = (std::mem::take(&mut self.sent), std::mem::take(&mut self.warnings));
+        let index = std::mem::take(&mut self.index);
         let this = &self;
         // While CloudFront responds: nobody reads the manifest before it is named. No write to the site is in
         // progress at the same time: requests in flight may still take effect after a run dies.
@@ -122,7 +128,7 @@ impl<'a> Execution<'a> {
         let Limits { clock, stop, .. } = &this.executor.limits;
         let limit = if early { LAST_WRITES } else { STOPPING };
         let looking = clock.timeout_after(stop, limit, Box::pin(this.public_record()));
-        let writing = clock.timeout_after(stop, limit, Box::pin(this.write_manifest(session)));
+        let writing = clock.timeout_after(stop, limit, Box::pin(this.write_manifest(session, index)));
         let (now, written, exposed) = tokio::join!(invalidating, writing, looking);
         let cut_off = || (Err(Error::interrupted("interrupted before S3 took the manifest")), None);
         let ((written, sample), exposed) = (written.unwrap_or_else(cut_off), exposed.flatten());
@@ -138,7 +144,7 @@ impl<'a> Execution<'a> {
         if self.discovered.tagging.is_some() {
             let Discovered { distributions, viewers, .. } = self.discovered;
             let Limits { clock, stop, .. } = &self.executor.limits;
-            let settling = tagging::settled(distributions, viewers, &self.planned.index);
+            let settling = tagging::settled(distributions, viewers, &self.index);
             // Without a response, copies count as untagged.
             if let Some((settled, warnings)) = clock.timeout_after(stop, IN_FLIGHT, settling).await {
                 self.settled = settled;
@@ -216,7 +222,7 @@ impl<'a> Execution<'a> {
     async fn keep_copies(&mut self, session: Option<&ActiveSession>) {
         let Some(session) = session.filter(|_| self.executor.history_update.keeps_copies) else { return };
         let Executor { timeline, limits, .. } = self.executor;
-        let of = (&*self.planned.plan, &*self.planned.index);
+        let of = (&*self.planned.plan, &*self.index);
         let keeping = copies::keep(&self.discovered.bucket, session, of, limits);
         let (failed, is_complete) = timeline.during("keep", Box::pin(keeping)).await;
         self.is_unkept = !is_complete;
@@ -343,7 +349,7 @@ impl<'a> Execution<'a> {
         if all_done && self.rules.may_have_succeeded() {
             return self.planned.items.clone();
         }
-        items(self.discovered, self.planned, &self.affected_keys())
+        items(self.discovered, (self.planned, &self.index), &self.affected_keys())
     }
 
     async fn invalidate(&self) -> Sent {
@@ -356,7 +362,7 @@ impl<'a> Execution<'a> {
     /// Invalidates what was removed after the invalidation of everything else.
     async fn invalidate_late(&mut self) {
         let removed = removed_late(&self.planned.plan, &self.outcomes);
-        let items = late_items(self.discovered, self.planned, &self.items, &removed);
+        let items = late_items(self.discovered, (self.planned, &self.index), &self.items, &removed);
         let id = format!("{}-late", self.executor.deploy);
         let Executor { terminal, patience, limits, .. } = self.executor;
         let sent = submit(&self.discovered.distributions, &id, items, *patience, &limits.stop, terminal).await;
@@ -372,8 +378,13 @@ impl<'a> Execution<'a> {
     }
 
     /// Writes the manifest of what exists now, and of what will be true once CloudFront has accepted the
-    /// invalidation. Chooses the URLs for `--verify` while its rows are written.
-    async fn write_manifest(&self, session: Option<&ActiveSession>) -> (Result<Rows>, Option<Sample>) {
+    /// invalidation. Chooses the URLs for `--verify` while its rows are written. What was last deployed is freed as it is
+    /// read: the new manifest takes as much memory.
+    async fn write_manifest(
+        &self,
+        session: Option<&ActiveSession>,
+        index: Arc<ManifestIndex>,
+    ) -> (Result<Rows>, Option<Sample>) {
         let Discovered { viewers, tagging, walk, .. } = self.discovered;
         let mut changes = self.planned.plan.changes.iter();
         // Until then, nobody else wrote the uploaded objects: that decides how certain tags are, and how long error
@@ -387,17 +398,17 @@ impl<'a> Execution<'a> {
         let changed = if self.settled.is_empty() { Vec::new() } else { self.affected_keys() };
         let changed = changed.iter().map(|changed| changed.key).collect();
         let evicted = EvictedByPath::new(viewers, tagging.as_deref(), &self.settled, as_of, &self.items, changed);
-        let Planned { plan, index, .. } = self.planned;
+        let plan = &self.planned.plan;
         let rules = self.planned.rules.as_ref().filter(|_| self.rules.is_done()).map(|rules| &rules.recorded);
         let cleared = ClearedErrorPages::new(viewers, &walk.entries, &self.items);
-        let next =
-            NextManifest { index, entries: &walk.entries, plan, outcomes: &self.outcomes, evicted, cleared, as_of };
+        let next = NextManifest { entries: &walk.entries, plan, outcomes: &self.outcomes, evicted, cleared, as_of };
+        let last = Arc::unwrap_or_clone(index).into_rows();
         let id = self.discovered.verified.as_ref().filter(|_| self.executor.verify.is_some());
         let Some(id) = id else {
             return match session {
                 Some(session) => {
                     let mut counted = Rows::default();
-                    let rows = next.rows().inspect(|(_, row)| counted.count(row));
+                    let rows = next.rows(last).inspect(|(_, row)| counted.count(row));
                     (session.write_manifest(rows, rules).await.map(|()| counted), None)
                 }
                 None => (Ok(Rows::default()), None),
@@ -405,7 +416,7 @@ impl<'a> Execution<'a> {
         };
         let mut chooser = Chooser::new(self.discovered, id, plan, &self.outcomes);
         let mut counted = Rows::default();
-        let mut rows = next.rows().inspect(|(key, row)| {
+        let mut rows = next.rows(last).inspect(|(key, row)| {
             counted.count(row);
             chooser.see(key, row);
         });

@@ -64,7 +64,7 @@ pub(super) struct Executed {
 impl Executor<'_> {
     /// Carries out a plan for what was discovered. `None`, with nothing changed, if the record has changed since it
     /// was read: then everything must be examined again.
-    pub(super) async fn run(&self, discovered: &Discovered, planned: &Planned) -> Result<Option<Executed>> {
+    pub(super) async fn run(&self, discovered: &Discovered, planned: &mut Planned) -> Result<Option<Executed>> {
         let Limits { clock, stop, .. } = &self.limits;
         let progress = self.terminal.wait("record");
         let begun = clock.timeout_after(stop, IN_FLIGHT, Box::pin(self.begin(discovered, planned))).await;
@@ -77,8 +77,10 @@ impl Executor<'_> {
             Lock::Held(session) => Some(*session),
         };
         let (session, Staged { drafts, old_keys }) = Box::pin(self.stage(discovered, planned, session)).await?;
+        let index = std::mem::take(&mut planned.index);
+        let planned = &*planned;
         // Stages are boxed because they would fill a thread's stack.
-        let work = Box::pin(Execution::new(self, discovered, planned, drafts).carry_out(session.as_ref()));
+        let work = Box::pin(Execution::new(self, discovered, (planned, index), drafts).carry_out(session.as_ref()));
         let mut done = match &session {
             Some(session) => Box::pin(session.under_lock(work)).await?,
             None => work.await,

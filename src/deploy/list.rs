@@ -17,8 +17,8 @@ use tokio::task::JoinSet;
 /// that a few orphans among them do not need a second one.
 const KEYS_A_RANGE: usize = 900;
 /// Number of responses in flight per core: each is a third of a megabyte, and most of a larger number would only
-/// wait to be parsed.
-const ANSWERS_A_CORE: usize = 32;
+/// wait to be parsed and compared.
+const ANSWERS_A_CORE: usize = 16;
 
 /// Number of consecutive responses that may be without a key: more mean a listing that does not end.
 const MOST_EMPTY: u32 = 1000;

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// The rows of a manifest by key.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ManifestIndex {
     rows: PackedRows,
     /// How objects came to carry their tags.
@@ -56,6 +56,11 @@ impl ManifestIndex {
     /// All rows, in key order.
     pub fn rows(&self) -> impl Iterator<Item = (Key, Row)> {
         self.rows.iter()
+    }
+
+    /// All rows, in key order, which are freed as they are read.
+    pub fn into_rows(self) -> impl Iterator<Item = (Key, Row)> {
+        self.rows.into_rows()
     }
 
     /// The rows after one key and up to another.

@@ -3,7 +3,7 @@
 use crate::deploy::change::{Change, ChangeOutcome, MoreOfUpload, Reason};
 use crate::deploy::entry::Entry;
 use crate::deploy::error_pages::{self, ClearedErrorPages};
-use crate::deploy::manifest_index::{self, ManifestIndex};
+use crate::deploy::manifest_index;
 use crate::deploy::outcomes::Outcomes;
 use crate::deploy::plan::Plan;
 use crate::deploy::tagging::EvictedByPath;
@@ -96,7 +96,6 @@ fn changed_key(change: &Change) -> ChangedKey<'_> {
 /// The manifest of what exists now, and of what will be true once CloudFront has accepted the invalidation: the
 /// last one with the changes. It is never completely in memory: its rows are created as they are read.
 pub(super) struct NextManifest<'a> {
-    pub index: &'a ManifestIndex,
     pub entries: &'a [Entry],
     pub plan: &'a Plan,
     /// The outcome of each change, in the plan's order.
@@ -108,9 +107,8 @@ pub(super) struct NextManifest<'a> {
 }
 
 impl NextManifest<'_> {
-    /// Its rows, in key order: what was written, what was removed, and what differs from the last manifest.
-    pub(super) fn rows(&self) -> impl Iterator<Item = (Key, Row)> {
-        let last = self.index.rows();
+    /// Its rows, in key order: what was written, what was removed, and what differs from the `last` manifest.
+    pub(super) fn rows(&self, last: impl Iterator<Item = (Key, Row)>) -> impl Iterator<Item = (Key, Row)> {
         let found = self.plan.rows.iter().map(|(key, next)| (key.clone(), next));
         let now = manifest_index::join(last, found, |last, next| match next {
             Some(next) => next.row(last),

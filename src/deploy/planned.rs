@@ -8,6 +8,7 @@ use crate::deploy::outcomes::Outcomes;
 use crate::deploy::plan::Plan;
 use crate::deploy::rules::RulesPlan;
 use crate::error::Error;
+use jiff::Timestamp;
 use serde::Serialize;
 use shipfront_invalidation::{ChangedKey, Invalidation};
 use shipfront_site::Warning;
@@ -25,8 +26,10 @@ pub struct Recovered {
 /// What to do about what was discovered.
 pub(super) struct Planned {
     pub plan: Arc<Plan>,
-    /// What was last deployed.
+    /// What was last deployed; empty once the plan is carried out.
     pub index: Arc<ManifestIndex>,
+    /// When the first of the objects that left the source may be removed, if ever one is.
+    pub orphans_go: Option<Timestamp>,
     /// Whether the record differs from reality in ways that no viewer sees.
     pub record_differs: bool,
     /// The interrupted run that this one finishes.
@@ -64,8 +67,10 @@ impl Planned {
         let unfinished = discovered.unfinished().map(|unfinished| &**unfinished);
         let is_late = |at: usize| matches!(self.plan.changes[at], Change::Remove { late: true, .. });
         let changed = changed_keys(&self.plan, unfinished, self.rule_keys(), |at| !is_late(at));
-        self.items = items(discovered, &self, &changed);
-        self.late_items = late_items(discovered, &self, &self.items, &late_keys(&self.plan, |_| true));
+        let of = (&self, &*self.index);
+        let (items, late) = (items(discovered, of, &changed), late_keys(&self.plan, |_| true));
+        let late_items = late_items(discovered, of, &items, &late);
+        (self.items, self.late_items) = (items, late_items);
         self
     }
 
@@ -75,17 +80,21 @@ impl Planned {
     }
 }
 
-/// What CloudFront must invalidate for changed keys.
-pub(super) fn items(discovered: &Discovered, planned: &Planned, changed: &[ChangedKey<'_>]) -> Vec<Invalidation> {
+/// What CloudFront must invalidate for changed keys, given what was last deployed.
+pub(super) fn items(
+    discovered: &Discovered,
+    (planned, index): (&Planned, &ManifestIndex),
+    changed: &[ChangedKey<'_>],
+) -> Vec<Invalidation> {
     let entries = &discovered.walk.entries;
-    discovered.viewers.plan(changed, planned.plan.unchanged(entries), planned.index.copy_tags())
+    discovered.viewers.plan(changed, planned.plan.unchanged(entries), index.copy_tags())
 }
 
 /// What CloudFront must invalidate for the late removals, within what the `earlier` items leave of the budget. By
 /// then, what this run has changed belongs to the rest of the site.
 pub(super) fn late_items(
     discovered: &Discovered,
-    planned: &Planned,
+    (planned, index): (&Planned, &ManifestIndex),
     earlier: &[Invalidation],
     removed: &[ChangedKey<'_>],
 ) -> Vec<Invalidation> {
@@ -94,5 +103,5 @@ pub(super) fn late_items(
     let others =
         others.filter(|change| matches!(change, Change::Upload { .. } | Change::Evict { .. } | Change::Copy { .. }));
     let unchanged = planned.plan.unchanged(entries).chain(others.map(Change::key));
-    discovered.viewers.plan_after(earlier, removed, unchanged, planned.index.copy_tags())
+    discovered.viewers.plan_after(earlier, removed, unchanged, index.copy_tags())
 }

@@ -172,14 +172,14 @@ impl Deploy<'_> {
             if self.unless_stopped(Box::pin(self.wait_for_lock(&discovered, &since))).await? {
                 continue;
             }
-            let planned =
+            let mut planned =
                 self.unless_stopped(Box::pin(self.bring_back(&mut discovered, &source_deploy, rows, rollback))).await?;
             if planned.refused.is_some() {
                 return Ok(source_deploy.name(self.show(&discovered, planned)));
             }
             let done = match planned.is_empty() {
                 true => self.note_build(&discovered).await?.then(|| self.nothing_to_do(&planned)),
-                false => Box::pin(self.restorer(&deploy, &source_deploy).run(&discovered, &planned)).await?,
+                false => Box::pin(self.restorer(&deploy, &source_deploy).run(&discovered, &mut planned)).await?,
             };
             if let Some(mut done) = done {
                 done.warnings.extend(self.changed_meanwhile(&source_deploy).await);
@@ -282,7 +282,8 @@ impl Deploy<'_> {
         let plan = self.timeline.during("compare", planning.plan()).await?;
         self.guard_preview(source_deploy).await?;
         let refused = source_deploy.preview.as_ref().and_then(|_| planning.refusal(&plan));
-        Ok(Planned { refused, ..Planning::planned(discovered, plan, live) }.choose_items(discovered))
+        let planned = Planned { refused, ..Planning::planned(discovered, plan, live) }.choose_items(discovered);
+        Ok(self.with_orphans(discovered, planned))
     }
 }
 

@@ -133,6 +133,7 @@ impl Deploy<'_> {
             ..Plan::default()
         };
         Ok(Planned {
+            orphans_go: None,
             plan: Arc::new(plan),
             index: Arc::default(),
             record_differs: false,

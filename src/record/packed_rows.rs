@@ -31,7 +31,7 @@ const WHOLE: u8 = 1 << 5;
 const CHUNK: usize = if cfg!(test) { 64 } else { 256 * 1024 };
 
 /// Rows by key, in key order.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct PackedRows {
     /// Each consists of whole blocks.
     chunks: Vec<Vec<u8>>,
@@ -144,6 +144,24 @@ impl PackedRows {
         std::iter::from_fn(move || {
             let read = cursor.next()?;
             Some((cursor.key.as_str().into(), read.row()))
+        })
+    }
+
+    /// All rows, in key order. What was read is freed, chunk by chunk.
+    pub fn into_rows(mut self) -> impl Iterator<Item = (Key, Row)> {
+        let mut chunks = std::mem::take(&mut self.chunks).into_iter();
+        let (mut chunk, mut read, mut key) = (Vec::new(), 0, String::new());
+        std::iter::from_fn(move || {
+            if read == chunk.len() {
+                chunk = chunks.next()?;
+                read = 0;
+            }
+            let rest = chunk.get(read..).unwrap_or_default();
+            let mut cursor = Cursor { rows: &self, rest, next: [].iter(), key: std::mem::take(&mut key) };
+            let row = cursor.next()?.row();
+            read = chunk.len() - cursor.rest.len();
+            key = cursor.key;
+            Some((key.as_str().into(), row))
         })
     }
 
@@ -379,6 +397,8 @@ mod tests {
             let packed = packed(&rows);
             let read: Vec<(String, Row)> = packed.iter().map(|(key, row)| (key.to_string(), row)).collect();
             prop_assert_eq!(&read, &rows.clone().into_iter().collect::<Vec<_>>());
+            let drained: Vec<(String, Row)> = self::packed(&rows).into_rows().map(|(key, row)| (key.to_string(), row)).collect();
+            prop_assert_eq!(&drained, &read);
             for key in keys.iter().chain(rows.keys()) {
                 prop_assert_eq!(packed.get(key), rows.get(key).cloned());
             }

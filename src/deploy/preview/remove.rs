@@ -64,10 +64,10 @@ impl Deploy<'_> {
             if self.unless_stopped(self.wait_for_lock(&discovered, &since)).await? {
                 continue;
             }
-            let (planned, foreign) = self.unless_stopped(self.owned(&mut discovered)).await?;
+            let (mut planned, foreign) = self.unless_stopped(self.owned(&mut discovered)).await?;
             if planned.plan.changes.iter().any(Change::is_write) {
                 let executor = self.executor(&deploy);
-                let Some(done) = Box::pin(executor.run(&discovered, &planned)).await? else { continue };
+                let Some(done) = Box::pin(executor.run(&discovered, &mut planned)).await? else { continue };
                 objects +=
                     done.outcomes.iter().filter(|outcome| matches!(**outcome, ChangeOutcome::Removed)).count() as u64;
                 if let Some(error) = failure(&planned.plan, &done.outcomes, done.interrupted) {
@@ -147,6 +147,7 @@ impl Deploy<'_> {
             .unfinished()
             .map(|unfinished| Recovered { deploy: unfinished.deploy.clone(), keys: unfinished.pending.len() as u64 });
         let planned = Planned {
+            orphans_go: None,
             plan: Arc::new(plan),
             index: Arc::new(index),
             record_differs: true,

@@ -119,6 +119,7 @@ impl Planning<'_> {
             .unfinished()
             .map(|unfinished| Recovered { deploy: unfinished.deploy.clone(), keys: unfinished.pending.len() as u64 });
         Planned {
+            orphans_go: None,
             record_differs: !plan.rows.is_empty(),
             plan: Arc::new(plan),
             index: Arc::new(live),
