@@ -9,7 +9,7 @@ use shipfront_site::headers::HeadersDigest;
 use shipfront_site::{Key, ObjectKind};
 use std::sync::Arc;
 
-use crate::deploy::copy_from::CopyFrom;
+use crate::deploy::copy_from::SourceNumber;
 use crate::record::manifest::{ErrorPage, Row, Version};
 
 /// Why an object is uploaded, kept, evicted or removed.
@@ -257,8 +257,10 @@ pub enum Change {
         kind: ObjectKind,
         /// Its size.
         bytes: u64,
-        /// The source of the copy.
-        from: Box<CopyFrom>,
+        /// The number of its source among those of the plan.
+        from: SourceNumber,
+        /// The index of the walk's entry to upload if the copy cannot be made; `None` if there is no source.
+        otherwise: Option<u32>,
     },
 }
 
@@ -291,7 +293,7 @@ impl Change {
     pub fn entry(&self) -> Option<usize> {
         match self {
             Change::Upload { entry, .. } => Some(*entry),
-            Change::Copy { from, .. } => from.otherwise,
+            Change::Copy { otherwise, .. } => otherwise.map(|at| at as usize),
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 //! removed.
 
 use crate::deploy::apply::{Done, Limits, failed};
-use crate::deploy::change::{Change, ChangeOutcome, Copied, Subject};
+use crate::deploy::change::{ChangeOutcome, Copied, Subject};
 use crate::deploy::copy_from::CopyFrom;
 use crate::deploy::lanes::{held, in_lanes};
 use crate::deploy::manifest_index::ManifestIndex;
@@ -17,6 +17,7 @@ use crate::s3::copy::{Copy, Guard, Replaced, Tried};
 use crate::s3::retag::LARGEST_COPY;
 use crate::terminal::Progress;
 use shipfront_site::{Key, Warning};
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::OnceCell;
@@ -87,7 +88,7 @@ impl Restoring {
         match &outcome {
             // A missing source says nothing about the others.
             ChangeOutcome::Failed { error, .. }
-                if from.otherwise.is_some()
+                if self.plan.changes[at].entry().is_some()
                     && matches!(error.kind(), ErrorKind::PreconditionFailed | ErrorKind::NotFound) => {}
             ChangeOutcome::Failed { .. } => self.halt.store(true, Ordering::Relaxed),
             _ => self.count(at),
@@ -115,11 +116,10 @@ impl Restoring {
         Ok(made)
     }
 
-    fn copy_of(&self, at: usize) -> Option<(&Subject, &CopyFrom)> {
-        match &self.plan.changes[at] {
-            Change::Copy { subject, from, .. } => Some((subject, from)),
-            _ => None,
-        }
+    /// What a copy replaces, and its source.
+    fn copy_of(&self, at: usize) -> Option<(&Subject, Cow<'_, CopyFrom>)> {
+        let change = &self.plan.changes[at];
+        Some((change.subject(), self.plan.copy_from(change)?))
     }
 
     fn is_over(&self) -> bool {

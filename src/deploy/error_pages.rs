@@ -123,11 +123,11 @@ pub(super) fn remembered_of_written(
 }
 
 /// Whether a change writes an object that is served as an error page.
-pub(super) fn is_written(change: &Change, entries: &[Entry]) -> bool {
+pub(super) fn is_written(plan: &Plan, change: &Change, entries: &[Entry]) -> bool {
     match change {
         Change::Upload { entry, .. } => entries.get(*entry).is_some_and(|entry| entry.headers.error_page().is_some()),
         Change::Retag { row, .. } => row.error_page.is_some(),
-        Change::Copy { from, .. } => from.error_page.is_some(),
+        Change::Copy { .. } => plan.copy_from(change).is_some_and(|from| from.error_page.is_some()),
         Change::Remove { .. } | Change::Evict { .. } | Change::Orphan { .. } => false,
     }
 }

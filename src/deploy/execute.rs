@@ -386,10 +386,11 @@ impl<'a> Execution<'a> {
         index: Arc<ManifestIndex>,
     ) -> (Result<Rows>, Option<Sample>) {
         let Discovered { viewers, tagging, walk, .. } = self.discovered;
-        let mut changes = self.planned.plan.changes.iter();
+        let plan = &self.planned.plan;
+        let mut changes = plan.changes.iter();
         // Until then, nobody else wrote the uploaded objects: that decides how certain tags are, and how long error
         // pages stay.
-        let matters = tagging.is_some() || changes.any(|change| error_pages::is_written(change, &walk.entries));
+        let matters = tagging.is_some() || changes.any(|change| error_pages::is_written(plan, change, &walk.entries));
         let as_of = match session.filter(|_| matters) {
             Some(session) => session.now().await.map(|now| now.as_second()),
             None => None,
@@ -398,7 +399,6 @@ impl<'a> Execution<'a> {
         let changed = if self.settled.is_empty() { Vec::new() } else { self.affected_keys() };
         let changed = changed.iter().map(|changed| changed.key).collect();
         let evicted = EvictedByPath::new(viewers, tagging.as_deref(), &self.settled, as_of, &self.items, changed);
-        let plan = &self.planned.plan;
         let rules = self.planned.rules.as_ref().filter(|_| self.rules.is_done()).map(|rules| &rules.recorded);
         let cleared = ClearedErrorPages::new(viewers, &walk.entries, &self.items);
         let next = NextManifest { entries: &walk.entries, plan, outcomes: &self.outcomes, evicted, cleared, as_of };

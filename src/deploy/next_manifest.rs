@@ -115,7 +115,7 @@ impl NextManifest<'_> {
             None => last,
         });
         let done = self.plan.changes.iter().zip(self.outcomes.iter()).filter_map(|(change, outcome)| {
-            let row = row_after(change, &outcome, self.entries, &self.evicted, self.as_of)?;
+            let row = row_after((self.plan, change), &outcome, self.entries, &self.evicted, self.as_of)?;
             Some((change.subject().key.clone(), row))
         });
         let rows = manifest_index::join(now, done, |now, done: Option<Option<Row>>| done.unwrap_or(now));
@@ -129,7 +129,7 @@ impl NextManifest<'_> {
 
 /// The row of a key after its change: `None` if it stays, `Some(None)` if there is none any more.
 fn row_after(
-    change: &Change,
+    (plan, change): (&Plan, &Change),
     outcome: &ChangeOutcome,
     entries: &[Entry],
     evicted: &EvictedByPath<'_>,
@@ -166,7 +166,8 @@ fn row_after(
                 ..(**row).clone()
             }))
         }
-        (ChangeOutcome::Copied(copied), Change::Copy { subject, from, .. }) => {
+        (ChangeOutcome::Copied(copied), Change::Copy { subject, .. }) => {
+            let from = plan.copy_from(change)?;
             // The ETag differs if the object had been uploaded in parts, or is encrypted with KMS.
             let row = from.object.row();
             let content = row.content();

@@ -1,18 +1,22 @@
 //! The plan: what will be uploaded, removed and invalidated. Pure.
 
 use crate::deploy::change::{Before, CachedCopies, Change, Existing, Reason, Subject};
+use crate::deploy::copy_from::{CopyFrom, CopySources};
 use crate::deploy::diff::{Decision, Pair};
 use crate::deploy::entry::Entry;
 use crate::deploy::head_check::Inspected;
 use crate::record::manifest::Row;
 use shipfront_site::Warning;
 use shipfront_site::{Key, ObjectKind};
+use std::borrow::Cow;
 
 /// Everything known about the site's keys once all decisions are made.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// Uploads, evictions, removals and orphans, in key order.
     pub changes: Vec<Change>,
+    /// The sources of its copies.
+    pub sources: CopySources,
     /// Keys that are not in the source and whose objects stay as they are: orphans, unknown ones, and those that
     /// shipfront does not own.
     pub staying: Vec<Key>,
@@ -236,7 +240,15 @@ impl Plan {
         }
     }
 
-    /// Appends the plan of later keys.
+    /// The source of a change, if it is a copy.
+    pub fn copy_from(&self, change: &Change) -> Option<Cow<'_, CopyFrom>> {
+        match change {
+            Change::Copy { subject, bytes, from, .. } => self.sources.get(*from, &subject.key, *bytes),
+            _ => None,
+        }
+    }
+
+    /// Appends the plan of later keys, which has no copies.
     pub fn append(&mut self, mut later: Plan) {
         self.changes.append(&mut later.changes);
         self.staying.append(&mut later.staying);

@@ -109,9 +109,11 @@ impl Deploy<'_> {
         };
         let mut plan = Arc::unwrap_or_clone(planned.plan);
         for (at, from) in copies {
-            let Change::Upload { subject, kind, .. } = &plan.changes[at] else { continue };
-            let (subject, kind) = (subject.clone(), *kind);
-            plan.changes[at] = Change::Copy { subject, kind, bytes: from.object.size, from: Box::new(from) };
+            let Change::Upload { subject, kind, entry, .. } = &plan.changes[at] else { continue };
+            let (subject, kind, otherwise) = (subject.clone(), *kind, u32::try_from(*entry).ok());
+            let bytes = from.object.size;
+            let from = plan.sources.add(&subject.key, bytes, from);
+            plan.changes[at] = Change::Copy { subject, kind, bytes, from, otherwise };
         }
         planned.plan = Arc::new(plan);
         Ok(planned)
@@ -223,5 +225,5 @@ fn copy(
     let row =
         Row { content, headers: inspected.digest, compressed: inspected.compressed, ..Row::new(row.size, row.etag) };
     let error_page = entry.headers.error_page().map(Box::new);
-    Some(CopyFrom { error_page, otherwise: Some(at), ..CopyFrom::new(place, headers, row, common) })
+    Some(CopyFrom { error_page, ..CopyFrom::new(place, headers, row, common) })
 }

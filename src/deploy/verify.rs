@@ -329,6 +329,7 @@ impl Executor<'_> {
 pub(super) struct Chooser<'a> {
     discovered: &'a Discovered,
     id: &'a DistributionId,
+    plan: &'a Plan,
     /// What changed, in key order.
     changed: Peekable<IntoIter<(&'a str, Option<&'a Change>)>>,
     sample: Sample,
@@ -353,7 +354,7 @@ impl<'a> Chooser<'a> {
         let left = left.filter(|left| left.action == PendingAction::Prune && !planned.contains(left.key.as_str()));
         changed.extend(left.map(|left| (left.key.as_str(), None)));
         changed.sort_unstable_by_key(|(key, _)| *key);
-        Chooser { discovered, id, changed: changed.into_iter().peekable(), sample: Sample::of(MOST_URLS) }
+        Chooser { discovered, id, plan, changed: changed.into_iter().peekable(), sample: Sample::of(MOST_URLS) }
     }
 
     /// Handles the next row, in key order.
@@ -382,9 +383,9 @@ impl<'a> Chooser<'a> {
         };
         let headers = entry.map(|entry| &entry.headers);
         let of_row = |row: &Row| headers?.of_digest(row.headers?);
-        let headers = match change {
-            Some(Change::Copy { from, .. }) => Some(from.common.headers.clone()),
-            _ => row.and_then(of_row).or_else(|| Some(headers?.get().clone())),
+        let headers = match change.and_then(|change| self.plan.copy_from(change)) {
+            Some(from) => Some(from.common.headers.clone()),
+            None => row.and_then(of_row).or_else(|| Some(headers?.get().clone())),
         };
         // If an object's headers are unknown, it is checked at least that it is not the previous one.
         let (row, headers) = (row.filter(|_| headers.is_some()), headers.unwrap_or_default());

@@ -338,8 +338,9 @@ impl Planning<'_> {
             plan.rows.push((key.clone(), NextRow::new(next, known.live.as_ref())));
         }
         let from = CopyFrom::new(place, head.headers, row.clone(), common);
-        let from = Box::new(CopyFrom { memory, error_page: error_page.map(Box::new), ..from });
-        plan.changes.push(Change::Copy { subject, kind, bytes: row.size, from });
+        let from = CopyFrom { memory, error_page: error_page.map(Box::new), ..from };
+        let from = plan.sources.add(key, row.size, from);
+        plan.changes.push(Change::Copy { subject, kind, bytes: row.size, from, otherwise: None });
     }
 
     /// Plans what happens to a key that the earlier site does not have: as in a deploy without its file.
