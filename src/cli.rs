@@ -322,7 +322,7 @@ pub struct SiteOptions {
     /// Deploy the rest if some files cannot be read, and exit with 3
     #[arg(long, help_heading = "Uploads")]
     pub keep_going: bool,
-    /// Maximum concurrent S3 requests; starts at 32 and adapts to throttling
+    /// Maximum concurrent S3 requests; starts at 64 and adapts to throttling
     #[arg(long, value_name = "N", default_value_t = MOST_IN_FLIGHT, value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Uploads")]
     pub concurrency: u16,
     /// Settings that only the file has

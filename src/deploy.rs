@@ -96,7 +96,7 @@ impl<'a> Deploy<'a> {
             }
             let mut planned = self.unless_stopped(Box::pin(self.decide(&mut discovered))).await?;
             if planned.refused.is_some() {
-                return Ok(self.show(&discovered, planned));
+                return self.show_uploads(&discovered, planned).await;
             }
             let done = match planned.is_empty() {
                 true => Box::pin(self.note_build(&discovered)).await?.then(|| self.nothing_to_do(&planned)),
@@ -115,12 +115,17 @@ impl<'a> Deploy<'a> {
         if let Some(error) = self.superseded(discovered.session.as_ref()) {
             return Err(error);
         }
-        let mut planned = self.decide(&mut discovered).await?;
+        let planned = self.decide(&mut discovered).await?;
+        self.show_uploads(&discovered, planned).await
+    }
+
+    /// The result of a plan that is not carried out, with what a deploy learns of files as it sends them.
+    async fn show_uploads(&self, discovered: &Discovered, mut planned: Planned) -> Result<Run> {
         let (walk, plan) = (discovered.walk.clone(), planned.plan.clone());
         let others = on_cores(move || hash::other_charsets(&walk, &plan)).await?;
         let plan = Arc::make_mut(&mut planned.plan);
         others.iter().for_each(|key| plan.other_charsets.add(key));
-        Ok(self.show(&discovered, planned))
+        Ok(self.show(discovered, planned))
     }
 
     /// The result of a plan that is not carried out.
@@ -252,7 +257,10 @@ impl<'a> Deploy<'a> {
         warnings.extend(discovered.walk.warnings.iter().cloned());
         warnings.extend(discovered.viewers.warnings());
         let mut plan = Arc::unwrap_or_clone(plan);
-        let sent_without = plan.changes.iter().zip(outcomes.iter()).filter(|(_, outcome)| outcome.has_other_charset());
+        // Those of copies are known already.
+        let uploads = plan.changes.iter().zip(outcomes.iter());
+        let uploads = uploads.filter(|(change, _)| matches!(change, Change::Upload { .. }));
+        let sent_without = uploads.filter(|(_, outcome)| outcome.has_other_charset());
         sent_without.for_each(|(change, _)| plan.other_charsets.add(change.key()));
         warnings.extend(plan.other_charsets.warning());
         let free = self.settings.policy.allowance.free;

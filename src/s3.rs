@@ -106,9 +106,23 @@ pub struct Bucket {
     client: Client,
     target: Arc<Target>,
     expected_owner: Option<String>,
-    /// Whether an MD5 verifies uploads instead of a CRC-64/NVME: the store does not accept that, or somebody on the way
-    /// could alter bytes so that it stays the same.
-    needs_md5: Arc<AtomicBool>,
+    uploads: Arc<UploadTraits>,
+}
+
+/// What is known of how a store verifies uploads.
+#[derive(Debug)]
+struct UploadTraits {
+    /// Whether an MD5 verifies them instead of a CRC-64/NVME: the store does not accept or repeat that, or somebody on the
+    /// way could alter bytes so that it stays the same.
+    needs_md5: AtomicBool,
+    /// Whether the ETag of an upload was its MD5.
+    has_md5_etags: AtomicBool,
+}
+
+impl UploadTraits {
+    fn of(aws: &Aws) -> Arc<UploadTraits> {
+        Arc::new(UploadTraits { needs_md5: aws.is_exposed().into(), has_md5_etags: false.into() })
+    }
 }
 
 impl Bucket {
@@ -127,7 +141,7 @@ impl Bucket {
             client: Client::from_conf(aws.s3(None)),
             target: Arc::new(target.clone()),
             expected_owner: expected_owner.map(str::to_owned),
-            needs_md5: Arc::new(AtomicBool::new(aws.is_exposed())),
+            uploads: UploadTraits::of(aws),
         };
         let (probe, answer) = tokio::join!(Box::pin(bucket.probe()), Box::pin(first(&bucket)));
         let Err(error) = probe else { return answer.map(|answer| (bucket, answer)) };
@@ -225,7 +239,8 @@ impl Bucket {
     /// `PreconditionFailed`.
     ///
     /// S3 verifies the checksum and repeats it. An MD5 takes a fifth of a first deploy's CPU time, and is computed only
-    /// where it is needed: if the ETag says nothing about the bytes, and for stores that do not know the checksum.
+    /// where it is needed: for the first upload of a run, which shows that ETags are MD5s, if the ETag says nothing about
+    /// the bytes, and for stores that refuse the checksum or do not repeat it.
     pub async fn put(
         &self,
         key: &str,
@@ -235,31 +250,37 @@ impl Bucket {
     ) -> Result<Stored> {
         let lost = AmbiguousAnswer::default();
         let explained = |error| lost.mark(headers::of_upload(self.explain_key("PutObject", key, error), with.0));
-        let request = || self.put_request(key, body, with, create_only);
-        let sent = match self.needs_md5.load(Ordering::Relaxed) {
-            true => None,
-            false => Some(lost.observe(request().checksum_crc64_nvme(crc64).send()).await),
-        };
-        let (answer, digest) = match sent {
-            Some(Ok(answer)) => (answer, None),
-            Some(Err(error)) if !is_unsupported(&error) => return Err(explained(error)),
-            _ => {
-                let digest = md5_of(body).await?;
-                let request = request().content_md5(BASE64.encode(digest));
-                let answer = lost.observe(request.send()).await.map_err(explained)?;
-                self.needs_md5.store(true, Ordering::Relaxed);
-                (answer, Some(digest))
+        let mut create_only = create_only;
+        if !self.uploads.needs_md5.load(Ordering::Relaxed) {
+            let request = self.put_request(key, body, with, create_only).checksum_crc64_nvme(crc64);
+            match lost.observe(request.send()).await {
+                Ok(answer) if answer.checksum_crc64_nvme() == Some(crc64) => {
+                    let opaque =
+                        is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref());
+                    let etag = answer.e_tag.as_deref().map(Etag::parse);
+                    let is_known = self.uploads.has_md5_etags.load(Ordering::Relaxed);
+                    let sent = match etag {
+                        Some(etag @ Etag::Single(_)) if is_known && !opaque => etag,
+                        _ => Etag::Single(md5_of(body).await?),
+                    };
+                    let answered = Answered { etag: answer.e_tag.as_deref(), version: answer.version_id, opaque };
+                    let stored = self.stored(key, sent, answered)?;
+                    self.uploads.has_md5_etags.fetch_or(!opaque, Ordering::Relaxed);
+                    return Ok(stored);
+                }
+                // Nothing verified it: it is sent again, over what is this run's own now.
+                Ok(_) => create_only = false,
+                Err(error) if is_unsupported(&error) => {}
+                Err(error) => return Err(explained(error)),
             }
-        };
+        }
+        let digest = md5_of(body).await?;
+        let request = self.put_request(key, body, with, create_only).content_md5(BASE64.encode(digest));
+        let answer = lost.observe(request.send()).await.map_err(explained)?;
+        self.uploads.needs_md5.store(true, Ordering::Relaxed);
         let opaque = is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref());
-        let etag = answer.e_tag.as_deref().map(Etag::parse);
-        let sent = match (digest, etag) {
-            (Some(digest), _) => Etag::Single(digest),
-            (None, Some(etag @ Etag::Single(_))) if !opaque && answer.checksum_crc64_nvme() == Some(crc64) => etag,
-            (None, _) => Etag::Single(md5_of(body).await?),
-        };
         let answered = Answered { etag: answer.e_tag.as_deref(), version: answer.version_id, opaque };
-        self.stored(key, sent, answered)
+        self.stored(key, Etag::Single(digest), answered)
     }
 
     fn put_request(
@@ -372,14 +393,24 @@ pub(crate) fn repeats_itself(bucket: &str) -> Error {
         .hint("shipfront needs a store that lists each key once, as S3 does")
 }
 
-/// Whether a store refuses a header that it does not know, as some do with checksums
-/// (<https://github.com/iterate-ch/cyberduck/issues/16107>).
+/// Whether a store may have refused a header that it does not know, as some do with checksums
+/// (<https://github.com/iterate-ch/cyberduck/issues/16107>): then an MD5 is tried.
 fn is_unsupported<E: ProvideErrorMetadata>(error: &SdkError<E, aws_sdk_s3::config::http::HttpResponse>) -> bool {
-    matches!(error.code(), Some("NotImplemented" | "InvalidArgument" | "InvalidRequest"))
+    let is_about_bytes =
+        matches!(error.code(), Some("BadDigest" | "InvalidDigest" | "XAmzContentChecksumMismatch" | "IncompleteBody"));
+    let is_bad = matches!(error.raw_response().map(|answer| answer.status().as_u16()), Some(400 | 501));
+    let kind = error.code().map(ErrorKind::of_aws_code);
+    is_bad && !is_about_bytes && !matches!(kind, Some(ErrorKind::Credentials | ErrorKind::AccessDenied))
 }
 
-/// The MD5 of a body, computed where it holds up no requests.
+/// Maximum number of bytes that are digested where requests are handled: it takes a fraction of a millisecond.
+const DIGESTED_AT_ONCE: usize = 128 * 1024;
+
+/// The MD5 of a body, computed where it holds up no requests if it is large.
 async fn md5_of(body: &Bytes) -> Result<[u8; 16]> {
+    if body.len() <= DIGESTED_AT_ONCE {
+        return Ok(md5(body));
+    }
     let body = body.clone();
     let digest = tokio::task::spawn_blocking(move || md5(&body)).await;
     digest.map_err(|error| Error::failed(format!("computing the digest of an upload failed: {error}")))

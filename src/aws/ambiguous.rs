@@ -29,7 +29,7 @@ impl AmbiguousAnswer {
 }
 
 /// Observes the attempts of all calls of a client. An interceptor for each call would make the SDK build its configuration
-/// anew each time, which takes a twentieth of an upload's CPU time.
+/// again each time, which takes a twentieth of an upload's CPU time.
 #[derive(Debug)]
 pub(super) struct ObserveAttempts;
 
@@ -45,10 +45,10 @@ impl Intercept for ObserveAttempts {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), aws_sdk_s3::error::BoxError> {
-        // 503 is S3's refusal to begin; other server errors leave the effect open.
+        // 503 is S3's refusal to begin, and 501 that of a store; other server errors leave the effect open.
         let unclear = context.response().is_none_or(|answer| {
             let status = answer.status();
-            status.is_server_error() && status.as_u16() != 503
+            status.is_server_error() && !matches!(status.as_u16(), 501 | 503)
         });
         if unclear {
             // Nobody observes reads.

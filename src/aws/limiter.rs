@@ -23,7 +23,7 @@ use serde::Serialize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Number of requests in flight at the start. At 20 ms a request they are the 3,500 writes a second that S3 accepts below
+/// Number of requests in flight at the start. At 20 ms a request they are about the 3,500 writes a second that S3 accepts below
 /// each prefix (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html>).
 const START: usize = 64;
 /// A lower limit would be slow to notice that S3 accepts more again.

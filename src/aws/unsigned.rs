@@ -3,7 +3,7 @@
 
 use aws_runtime::auth::PayloadSigningOverride;
 use aws_sdk_s3::config::interceptors::BeforeSerializationInterceptorContextRef;
-use aws_sdk_s3::config::{ConfigBag, Intercept};
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 
 /// Leaves the bodies of uploads out of their signatures.
@@ -16,9 +16,11 @@ impl Intercept for UnsignedUploads {
         "UnsignedUploads"
     }
 
-    fn read_before_execution(
+    /// Before this, the operation is not known.
+    fn read_before_serialization(
         &self,
         _context: &BeforeSerializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), aws_sdk_s3::error::BoxError> {
         if config.load::<Metadata>().is_some_and(|call| matches!(call.name(), "PutObject" | "UploadPart")) {

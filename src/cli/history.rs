@@ -79,7 +79,7 @@ pub struct BringBackArgs {
     /// What stays restorable
     #[command(flatten)]
     pub history: HistoryArgs,
-    /// Maximum concurrent S3 requests; starts at 32 and adapts to throttling
+    /// Maximum concurrent S3 requests; starts at 64 and adapts to throttling
     #[arg(long, value_name = "N", default_value_t = crate::aws::MOST_IN_FLIGHT, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub concurrency: u16,
     /// When objects are removed that the site no longer has

@@ -122,15 +122,19 @@ impl OtherCharsets {
 
 impl Plan {
     /// A plan in which there is room for changes of this many keys. Without it, what grows leaves behind as much memory
-    /// as it has in the end; room that is not used takes none.
+    /// as it has in the end; room that is not used takes none, at least on Linux.
     pub fn with_room(keys: usize) -> Plan {
-        Plan { changes: Vec::with_capacity(keys), ..Plan::default() }
+        let mut plan = Plan::default();
+        // Where there is no such room, it grows.
+        let _ = plan.changes.try_reserve_exact(keys);
+        plan
     }
 
     /// Adds the decision about a key of a kind, and whether shipfront owns the existing object. Keys must come in
     /// order.
     pub fn add(&mut self, pair: Pair, kind: ObjectKind, decision: Decision, owned: bool, inspected: Inspected) {
-        if !inspected.is_utf8 {
+        // What is uploaded is looked at as it is sent.
+        if !inspected.is_utf8 && !matches!(decision, Decision::Upload(_)) {
             self.other_charsets.add(&pair.key);
         }
         let described = pair.described().cloned();

@@ -108,11 +108,14 @@ impl Deploy<'_> {
             }
         };
         let mut plan = Arc::unwrap_or_clone(planned.plan);
-        for (at, from) in copies {
+        for (at, from, is_utf8) in copies {
             let Change::Upload { subject, kind, entry, .. } = &plan.changes[at] else { continue };
             let (subject, kind, otherwise) = (subject.clone(), *kind, u32::try_from(*entry).ok());
             let bytes = from.object.size;
             let from = plan.sources.add(&subject.key, bytes, from);
+            if !is_utf8 {
+                plan.other_charsets.add(&subject.key);
+            }
             plan.changes[at] = Change::Copy { subject, kind, bytes, from, otherwise };
         }
         planned.plan = Arc::new(plan);
@@ -137,7 +140,7 @@ impl Deploy<'_> {
         production: &Production,
         discovered: &Discovered,
         planned: &Planned,
-    ) -> Result<Vec<(usize, CopyFrom)>> {
+    ) -> Result<Vec<(usize, CopyFrom, bool)>> {
         let walk = &discovered.walk;
         let (hashing, unfinished) = (walk.clone(), production.session.unfinished().cloned());
         let (plan, index) = (planned.plan.clone(), production.index.clone());
@@ -177,7 +180,8 @@ impl Deploy<'_> {
         let each = places.into_iter().zip(pairs).zip(contents.into_iter().zip(inspected));
         let copies = each.filter_map(|((at, pair), (content, inspected))| {
             let is_same = decide(&pair, &content, inspected.headers) == Decision::Keep;
-            Some((at, copy(production, walk, pair, inspected, &common).filter(|_| is_same)?))
+            let is_utf8 = inspected.is_utf8;
+            Some((at, copy(production, walk, pair, inspected, &common).filter(|_| is_same)?, is_utf8))
         });
         Ok(copies.collect())
     }

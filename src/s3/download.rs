@@ -2,11 +2,10 @@
 
 use crate::aws::Aws;
 use crate::error::{Error, ErrorKind, Result};
-use crate::s3::{Bucket, region_of};
+use crate::s3::{Bucket, UploadTraits, region_of};
 use aws_sdk_s3::Client;
 use shipfront_site::Target;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use tokio::fs::File;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
@@ -20,7 +19,7 @@ impl Bucket {
             client: Client::from_conf(aws.s3(None)),
             target: Arc::new(target.clone()),
             expected_owner: None,
-            needs_md5: Arc::new(AtomicBool::new(aws.is_exposed())),
+            uploads: UploadTraits::of(aws),
         }
     }
 

@@ -3,6 +3,7 @@
 use super::SITE;
 use crate::world::site::{ALWAYS, BUCKET, World};
 use shipfront_edge::{Alteration, Fault};
+use std::collections::BTreeMap;
 
 const CHECKSUM: &str = "x-amz-checksum-crc64nvme";
 
@@ -12,6 +13,36 @@ fn alter(world: &World, checksum: Option<&str>, etag: Option<&str>) {
     let answer_headers = etag.map(|etag| ("etag".to_owned(), Some(etag.to_owned()))).into_iter().collect();
     let alteration = Alteration { request_headers, answer_headers, ..Alteration::default() };
     world.fault_of("PutObject", "about.html", 0, ALWAYS, Fault::Alter(Box::new(alteration)));
+}
+
+/// The headers of the uploads of a key.
+fn uploads(world: &World, key: &str) -> Vec<BTreeMap<String, String>> {
+    let requests = world.edge.requests().into_iter();
+    let of_key = requests.filter(|request| request.operation == "PutObject" && request.key.as_deref() == Some(key));
+    of_key.map(|request| request.headers).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_upload_has_its_checksum_and_is_signed_without_its_bytes() {
+    let world = World::new(&SITE).await;
+    world.deploy(&[]).expect(0);
+    for (key, _) in SITE {
+        let uploads = uploads(&world, key);
+        assert_eq!(uploads.len(), 1, "{key}");
+        assert!(uploads[0].contains_key(CHECKSUM) && !uploads[0].contains_key("content-md5"), "{uploads:?}");
+        assert_eq!(uploads[0]["x-amz-content-sha256"], "UNSIGNED-PAYLOAD", "{key}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_etag_says_nothing_either_an_upload_is_sent_again_with_an_md5() {
+    let world = World::new(&SITE).await;
+    world.edge.set_opaque_etags(BUCKET, true).unwrap();
+    alter(&world, None, None);
+    world.deploy(&["--concurrency", "1"]).expect(0);
+    let uploads = uploads(&world, "about.html");
+    assert!(uploads.len() == 2 && uploads[1].contains_key("content-md5"), "{uploads:?}");
+    assert_eq!(world.deploy(&[]).expect(0).outcome(), "nothing-to-do");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,10 +71,17 @@ async fn what_is_not_utf_8_or_declares_another_charset_gets_none_and_one_warning
     let again = place.deploy(source.path(), TARGET, &[]).await.unwrap();
     assert_eq!((again.outcome, charset_warnings(&again).len()), (Outcome::NothingToDo, 1));
 
+    // As many bytes, and the same charset.
+    fs::write(source.path().join("latin.txt"), b"caf\xe8").unwrap();
+    let edited = place.deploy(source.path(), TARGET, &[]).await.unwrap();
+    assert_eq!(changes(&edited), ["etag latin.txt"]);
+    assert!(charset_warnings(&edited)[0].contains("5 text files"), "{:?}", edited.warnings);
+
     // Another charset with the same number of bytes.
     fs::write(source.path().join("latin.txt"), "cafe").unwrap();
     let mended = place.deploy(source.path(), TARGET, &[]).await.unwrap();
     assert_eq!(changes(&mended), ["etag latin.txt"]);
+    assert!(charset_warnings(&mended)[0].contains("4 text files"), "{:?}", mended.warnings);
     assert_eq!(content_type(&place, "latin.txt"), "text/plain; charset=utf-8");
 
     // One warning for those that stay and those that are uploaded, whether they were sent or only planned.
@@ -117,6 +124,8 @@ async fn a_rule_for_the_type_is_taken_at_its_word() {
     let taken_back = json!({"files": "latin.*", "content-type": ""});
     let report = place.deploy_under(&[taken_back], source.path(), TARGET).await.unwrap();
     assert_eq!(changes(&report), ["headers latin.html", "headers latin.txt"]);
+    let warnings = charset_warnings(&report);
+    assert!(warnings[0].contains("5 text files: feed.xml") || warnings[0].contains("5 text files are"), "{warnings:?}");
     assert_eq!(content_type(&place, "latin.html"), "text/html");
 }
 

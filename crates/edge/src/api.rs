@@ -413,7 +413,7 @@ fn strip_aws_chunked(headers: &mut HeaderMap) {
 
 /// The headers of a request that tests may want to see.
 fn recorded_headers(headers: &HeaderMap) -> BTreeMap<String, String> {
-    const RECORDED: [&str; 9] = [
+    const RECORDED: [&str; 11] = [
         "cache-control",
         "content-encoding",
         "content-length",
@@ -421,6 +421,8 @@ fn recorded_headers(headers: &HeaderMap) -> BTreeMap<String, String> {
         "content-type",
         "if-match",
         "if-none-match",
+        "x-amz-checksum-crc64nvme",
+        "x-amz-content-sha256",
         "x-amz-copy-source",
         "x-amz-expected-bucket-owner",
     ];

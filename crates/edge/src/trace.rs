@@ -26,7 +26,7 @@ pub struct RecordedRequest {
     pub status: u16,
     /// Since the edge started.
     pub at: Duration,
-    /// Conditions, content headers and metadata, by lowercase name.
+    /// Conditions, content headers, digests and metadata, by lowercase name.
     pub headers: BTreeMap<String, String>,
     /// The access key that signed it.
     pub access_key: Option<String>,

@@ -43,7 +43,7 @@ pub(super) const CHECKS: &[Check] = &[
         "checksum-is-checked",
         "3.3",
         "S3 refuses bytes that do not match their CRC-64/NVME, and returns that of what it stores",
-        "each upload is confirmed by its MD5, which takes more CPU time",
+        "if they were stored, nothing confirms that uploads arrive intact: use --verify; otherwise uploads take more CPU time",
         checksum_is_checked
     ),
     check!(
@@ -143,12 +143,12 @@ async fn etag_of_parts(trial: &Trial) -> Result<Seen> {
 
 async fn digest_is_checked(trial: &Trial) -> Result<Seen> {
     let bucket = trial.folder("digest-is-checked")?;
-    otherwise_declared(trial, &bucket, Declared::Md5(md5(b"others"))).await
+    put_declared_wrongly(trial, &bucket, Declared::Md5(md5(b"others"))).await
 }
 
 async fn checksum_is_checked(trial: &Trial) -> Result<Seen> {
     let (bucket, body) = (trial.folder("checksum-is-checked")?, b"bytes");
-    let seen = otherwise_declared(trial, &bucket, Declared::Crc64(&crc64(b"others"))).await?;
+    let seen = put_declared_wrongly(trial, &bucket, Declared::Crc64(&crc64(b"others"))).await?;
     if seen.status != Status::AsExpected {
         return Ok(seen);
     }
@@ -160,7 +160,7 @@ async fn checksum_is_checked(trial: &Trial) -> Result<Seen> {
 }
 
 /// Whether bytes are refused if what is declared of them is not so.
-async fn otherwise_declared(trial: &Trial, bucket: &Bucket, declared: Declared<'_>) -> Result<Seen> {
+async fn put_declared_wrongly(trial: &Trial, bucket: &Bucket, declared: Declared<'_>) -> Result<Seen> {
     trial.wrote(bucket, "object", None);
     let put = bucket.try_put("object", b"bytes", declared, &text(), Conditions::default()).await;
     Ok(match put {
