@@ -23,9 +23,10 @@ use crate::aws::permission;
 use crate::error::{Error, ErrorKind, Result};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Region;
+use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Error;
-use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
+use aws_sdk_s3::operation::put_object::{PutObjectError, PutObjectOutput};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, EncodingType, ObjectIdentifier, ServerSideEncryption};
 use base64::Engine as _;
@@ -78,6 +79,15 @@ struct Answered<'a> {
     version: Option<String>,
     /// Whether the ETag says nothing about the bytes.
     opaque: bool,
+}
+
+/// What a request says of the bytes that it sends, for the store to verify.
+#[derive(Debug, Clone, Copy)]
+pub enum Declared<'a> {
+    /// Their MD5, as `Content-MD5`.
+    Md5([u8; 16]),
+    /// Their CRC-64/NVME in Base64, as `x-amz-checksum-crc64nvme`.
+    Crc64(&'a str),
 }
 
 /// One page of `ListObjectsV2`.
@@ -156,7 +166,7 @@ impl Bucket {
         Err(bucket.explain("ListObjectsV2", error))
     }
 
-    async fn probe(&self) -> Result<(), SdkError<ListObjectsV2Error, aws_sdk_s3::config::http::HttpResponse>> {
+    async fn probe(&self) -> Result<(), SdkError<ListObjectsV2Error, HttpResponse>> {
         let request = self.client.list_objects_v2().bucket(self.target.bucket()).prefix(self.target.prefix());
         let request =
             request.max_keys(1).encoding_type(EncodingType::Url).set_expected_bucket_owner(self.expected_owner.clone());
@@ -252,8 +262,7 @@ impl Bucket {
         let explained = |error| lost.mark(headers::of_upload(self.explain_key("PutObject", key, error), with.0));
         let mut create_only = create_only;
         if !self.uploads.needs_md5.load(Ordering::Relaxed) {
-            let request = self.put_request(key, body, with, create_only).checksum_crc64_nvme(crc64);
-            match lost.observe(request.send()).await {
+            match lost.observe(self.send_put(key, body, Declared::Crc64(crc64), with, create_only)).await {
                 Ok(answer) if answer.checksum_crc64_nvme() == Some(crc64) => {
                     let opaque =
                         is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref());
@@ -275,28 +284,34 @@ impl Bucket {
             }
         }
         let digest = md5_of(body).await?;
-        let request = self.put_request(key, body, with, create_only).content_md5(BASE64.encode(digest));
-        let answer = lost.observe(request.send()).await.map_err(explained)?;
+        let sending = self.send_put(key, body, Declared::Md5(digest), with, create_only);
+        let answer = lost.observe(sending).await.map_err(explained)?;
         self.uploads.needs_md5.store(true, Ordering::Relaxed);
         let opaque = is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref());
         let answered = Answered { etag: answer.e_tag.as_deref(), version: answer.version_id, opaque };
         self.stored(key, Etag::Single(digest), answered)
     }
 
-    fn put_request(
+    async fn send_put(
         &self,
         key: &str,
         body: &Bytes,
+        declared: Declared<'_>,
         (headers, tags): (&Headers, &[(String, String)]),
         create_only: bool,
-    ) -> PutObjectFluentBuilder {
+    ) -> Result<PutObjectOutput, SdkError<PutObjectError, HttpResponse>> {
         let request = headers::with_headers!(self.client.put_object(), headers)
             .bucket(self.target.bucket())
             .key(self.target.full_key(key))
             .set_expected_bucket_owner(self.expected_owner.clone())
             .set_if_none_match(create_only.then(|| "*".to_owned()))
             .body(ByteStream::from(body.clone()));
-        tags.iter().fold(request, |request, (name, value)| request.metadata(name, value))
+        let request = tags.iter().fold(request, |request, (name, value)| request.metadata(name, value));
+        let request = match declared {
+            Declared::Md5(digest) => request.content_md5(BASE64.encode(digest)),
+            Declared::Crc64(checksum) => request.checksum_crc64_nvme(checksum),
+        };
+        request.send().await
     }
 
     /// Deletes objects, at most [`MAX_DELETE_KEYS`]; those that could not be deleted are returned with their
@@ -346,7 +361,7 @@ impl Bucket {
         }
     }
 
-    fn explain<E>(&self, operation: &str, error: SdkError<E, aws_sdk_s3::config::http::HttpResponse>) -> Error
+    fn explain<E>(&self, operation: &str, error: SdkError<E, HttpResponse>) -> Error
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
@@ -363,12 +378,7 @@ impl Bucket {
         }
     }
 
-    fn explain_key<E>(
-        &self,
-        operation: &str,
-        key: &str,
-        error: SdkError<E, aws_sdk_s3::config::http::HttpResponse>,
-    ) -> Error
+    fn explain_key<E>(&self, operation: &str, key: &str, error: SdkError<E, HttpResponse>) -> Error
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
@@ -395,7 +405,7 @@ pub(crate) fn repeats_itself(bucket: &str) -> Error {
 
 /// Whether a store may have refused a header that it does not know, as some do with checksums
 /// (<https://github.com/iterate-ch/cyberduck/issues/16107>): then an MD5 is tried.
-fn is_unsupported<E: ProvideErrorMetadata>(error: &SdkError<E, aws_sdk_s3::config::http::HttpResponse>) -> bool {
+fn is_unsupported<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     let is_about_bytes =
         matches!(error.code(), Some("BadDigest" | "InvalidDigest" | "XAmzContentChecksumMismatch" | "IncompleteBody"));
     let is_bad = matches!(error.raw_response().map(|answer| answer.status().as_u16()), Some(400 | 501));
@@ -423,7 +433,7 @@ fn is_opaque(encryption: Option<&ServerSideEncryption>, customer_algorithm: Opti
 }
 
 /// The bucket's region, if an error says that the request went to another one.
-fn region_of<E>(error: &SdkError<E, aws_sdk_s3::config::http::HttpResponse>) -> Option<String>
+fn region_of<E>(error: &SdkError<E, HttpResponse>) -> Option<String>
 where
     E: ProvideErrorMetadata,
 {

@@ -3,7 +3,7 @@
 //! A refusal is a result here, and is returned with its code.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::s3::{BASE64, Bucket, headers, is_opaque};
+use crate::s3::{BASE64, Bucket, Declared, headers, is_opaque};
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
@@ -39,15 +39,6 @@ pub struct Conditions<'a> {
     pub if_match: Option<&'a str>,
     /// It does not exist.
     pub if_absent: bool,
-}
-
-/// What a request says of the bytes that it sends, for the store to verify.
-#[derive(Debug, Clone, Copy)]
-pub enum Declared<'a> {
-    /// Their MD5, as `Content-MD5`.
-    Md5([u8; 16]),
-    /// Their CRC-64/NVME in Base64, as `x-amz-checksum-crc64nvme`.
-    Crc64(&'a str),
 }
 
 /// What was stored.

@@ -3,9 +3,9 @@
 use crate::commands::conformance::check::{Check, Seen, Status, check};
 use crate::commands::conformance::trial::{Trial, text};
 use crate::error::Result;
-use crate::s3::Bucket;
 use crate::s3::crc64::crc64;
-use crate::s3::trial::{Conditions, Copying, Declared, Deletion};
+use crate::s3::trial::{Conditions, Copying, Deletion};
+use crate::s3::{Bucket, Declared};
 use shipfront_site::etag::{Etag, md5, multipart};
 use shipfront_site::headers::Headers;
 
