@@ -260,7 +260,7 @@ impl Bucket {
     ) -> Result<Stored> {
         let lost = AmbiguousAnswer::default();
         let explained = |error| lost.mark(headers::of_upload(self.explain_key("PutObject", key, error), with.0));
-        let mut create_only = create_only;
+        let mut is_stored = false;
         if !self.uploads.needs_md5.load(Ordering::Relaxed) {
             match lost.observe(self.send_put(key, body, Declared::Crc64(crc64), with, create_only)).await {
                 Ok(answer) if answer.checksum_crc64_nvme() == Some(crc64) => {
@@ -278,14 +278,18 @@ impl Bucket {
                     return Ok(stored);
                 }
                 // Nothing verified it: it is sent again, over what is this run's own now.
-                Ok(_) => create_only = false,
+                Ok(_) => is_stored = true,
                 Err(error) if is_unsupported(&error) => {}
                 Err(error) => return Err(explained(error)),
             }
         }
         let digest = md5_of(body).await?;
-        let sending = self.send_put(key, body, Declared::Md5(digest), with, create_only);
-        let answer = lost.observe(sending).await.map_err(explained)?;
+        let sending = self.send_put(key, body, Declared::Md5(digest), with, create_only && !is_stored);
+        let answer = lost.observe(sending).await.map_err(|error| {
+            let error = explained(error);
+            // Whatever it says, the object was replaced.
+            if is_stored { error.of_kind(ErrorKind::Unanswered) } else { error }
+        })?;
         self.uploads.needs_md5.store(true, Ordering::Relaxed);
         let opaque = is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref());
         let answered = Answered { etag: answer.e_tag.as_deref(), version: answer.version_id, opaque };

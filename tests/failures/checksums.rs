@@ -1,7 +1,7 @@
 //! Uploads whose bytes arrive otherwise than they were sent, and stores that do not know the checksum that S3 verifies.
 
 use super::SITE;
-use crate::world::site::{ALWAYS, BUCKET, World};
+use crate::world::site::{ALWAYS, BUCKET, World, denied};
 use shipfront_edge::{Alteration, Fault};
 use std::collections::BTreeMap;
 
@@ -43,6 +43,19 @@ async fn where_the_etag_says_nothing_either_an_upload_is_sent_again_with_an_md5(
     let uploads = uploads(&world, "about.html");
     assert!(uploads.len() == 2 && uploads[1].contains_key("content-md5"), "{uploads:?}");
     assert_eq!(world.deploy(&[]).expect(0).outcome(), "nothing-to-do");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_stored_without_a_proof_is_invalidated_even_if_it_cannot_be_sent_again() {
+    let world = World::deployed(&SITE).await;
+    world.write("about.html", "edited");
+    let alteration = Alteration { request_headers: vec![(CHECKSUM.to_owned(), None)], ..Alteration::default() };
+    world.fault_of("PutObject", "about.html", 0, 1, Fault::Alter(Box::new(alteration)));
+    world.fault_of("PutObject", "about.html", 1, 1, denied());
+    let run = world.deploy(&[]);
+    assert!(run.exit != 0, "{}", run.stdout);
+    let invalidated = world.writes().into_iter().filter(|write| write.starts_with("INVALIDATE")).count();
+    assert_eq!(invalidated, 1, "{:?}", world.writes());
 }
 
 #[tokio::test(flavor = "multi_thread")]
