@@ -40,5 +40,6 @@ pub mod escape;
 pub mod exit;
 pub mod open_files;
 pub mod outcome;
+pub mod packed;
 pub mod terminal;
 pub mod wording;

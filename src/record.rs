@@ -14,7 +14,7 @@ mod kept;
 pub mod lease;
 pub mod manifest;
 mod ndjson;
-pub mod packed_rows;
+mod packed_rows;
 pub mod preview;
 pub mod public_access;
 pub mod rules;
@@ -25,15 +25,16 @@ use crate::aws::Aws;
 use crate::clock::{Clock, Stopwatch};
 use crate::error::{Error, Result};
 use crate::escape::Shown;
-use crate::s3::chunks::Chunks;
 use crate::s3::conditional::{Condition, Written};
 use crate::s3::{Bucket, Start};
 use allowance::PathCount;
 use external_writes::UnreadableMarks;
+use intent::PlanRows;
 use intent::UnfinishedDeploy;
 use jiff::Timestamp;
 use lease::{Holder, LEASE};
-use manifest::Manifest;
+use manifest::{Manifest, ManifestRows};
+use ndjson::{Reader, Rows};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use shipfront_site::Target;
@@ -153,12 +154,12 @@ impl Record {
 
     /// Reads only the state.
     pub async fn look(&self) -> Result<Snapshot> {
-        let (found, now) = self.bucket.get_at(STATE, MOST_OF_STATE).await?;
+        let (found, now) = self.bucket.get_at(STATE, MOST_OF_STATE, Vec::new).await?;
         let Some(found) = found else {
             let state = State::new(&self.target);
             return Ok(Snapshot::of_state(state, None, 0, now, self.clock.start()));
         };
-        let body = found.body.into_bytes();
+        let body = found.body;
         let state = self.parse(&body)?;
         let age = found.read.as_second() - found.modified.as_second();
         let warnings = unread_counts(&body, &state, &self.what(STATE));
@@ -183,17 +184,19 @@ impl Record {
         let manifest = async {
             let Some(deploy) = &snapshot.state.manifest else { return Ok(None) };
             let name = manifest::file_name(deploy);
-            Ok(Some(Manifest::new(self.what(&name), self.fetch(&name).await?)))
+            let (rows, extra) = self.fetch(&name, ManifestRows::default).await?.ok_or_else(|| self.missing(&name))?;
+            Ok(Some(rows.with(extra)))
         };
         let unfinished = async {
             let Some(intent) = &snapshot.state.intent else { return Ok(None) };
             let name = intent::file_name(&intent.deploy);
-            Ok(Some(Arc::new(intent::decode(intent, self.fetch(&name).await?, &self.what(&name))?)))
+            let (rows, _) = self.fetch(&name, PlanRows::default).await?.ok_or_else(|| self.missing(&name))?;
+            Ok(Some(Arc::new(rows.of(intent))))
         };
         let (manifest, unfinished, other_paths) = tokio::join!(manifest, unfinished, self.other_paths());
         let (manifest, unfinished): (Result<_>, Result<_>) = (manifest, unfinished);
         let (manifest, unfinished) = (manifest?, unfinished?);
-        snapshot.manifest_extra = manifest.as_ref().map(Manifest::extra).unwrap_or_default();
+        snapshot.manifest_extra = manifest.as_ref().map(|manifest| manifest.extra().clone()).unwrap_or_default();
         (snapshot.manifest, snapshot.unfinished) = (manifest, unfinished);
         match other_paths {
             Ok(paths) => snapshot.other_paths = paths,
@@ -207,9 +210,8 @@ impl Record {
 
     /// The manifest of a deploy, if it still exists.
     pub async fn manifest(&self, deploy: &str) -> Result<Option<Manifest>> {
-        let name = manifest::file_name(deploy);
-        let found = self.bucket.get(&name, MOST_OF_FILE).await?;
-        Ok(found.map(|found| Manifest::new(self.what(&name), found.body)))
+        let found = self.fetch(&manifest::file_name(deploy), ManifestRows::default).await?;
+        Ok(found.map(|(rows, extra)| rows.with(extra)))
     }
 
     /// The deploys that have a manifest in the record: one request.
@@ -223,11 +225,15 @@ impl Record {
         format!("s3://{}/{}", self.bucket.target().bucket(), self.bucket.target().full_key(name))
     }
 
-    async fn fetch(&self, name: &str) -> Result<Chunks> {
-        match self.bucket.get(name, MOST_OF_FILE).await? {
-            Some(found) => Ok(found.body),
-            None => Err(damaged(&self.what(name), "it is missing, although state.json names it")),
-        }
+    /// Reads the rows of a file, and the fields of its first line that a later version wrote, if it exists.
+    async fn fetch<R: Rows>(&self, name: &str, rows: impl Fn() -> R) -> Result<Option<(R, Map<String, Value>)>> {
+        let reader = || Reader::new(self.what(name), rows());
+        let (found, _) = self.bucket.get_at(name, MOST_OF_FILE, reader).await?;
+        found.map(|found| found.body.finish()).transpose()
+    }
+
+    fn missing(&self, name: &str) -> Error {
+        damaged(&self.what(name), "it is missing, although state.json names it")
     }
 
     fn parse(&self, body: &[u8]) -> Result<State> {
@@ -256,7 +262,7 @@ impl Record {
         match self.bucket.put_if(STATE, &body, condition).await? {
             Written::Yes(etag) => Ok(Some((state, etag))),
             Written::Refused => match self.bucket.get(STATE, MOST_OF_STATE).await? {
-                Some(found) if found.body.clone().into_bytes() == body => Ok(Some((state, found.etag))),
+                Some(found) if found.body == body => Ok(Some((state, found.etag))),
                 _ => Ok(None),
             },
         }

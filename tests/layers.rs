@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use walkdir::WalkDir;
 
 /// From the top down: each folder may import what comes after it.
-const LAYERS: [&str; 19] = [
+const LAYERS: [&str; 20] = [
     "lambda",
     "commands",
     "local",
@@ -25,6 +25,7 @@ const LAYERS: [&str; 19] = [
     "wording",
     "escape",
     "open_files",
+    "packed",
 ];
 
 /// The files that read this machine's time: the clock of a run; what a terminal and a page show; a watch on files;

@@ -10,7 +10,7 @@ use std::io::Write;
 fn read(bytes: &[u8]) -> Option<UnfinishedDeploy> {
     let intent = json!({"deploy": "d1", "distributions": ["E1"], "tenants": []});
     let intent: Intent = serde_json::from_value(intent).unwrap();
-    decode(&intent, bytes.to_vec().into(), "a plan").ok()
+    decode(&intent, bytes, "a plan").ok()
 }
 
 /// One input.

@@ -121,16 +121,16 @@ fn status(
     let lease = session.holder().cloned();
     let (mut objects, mut orphans) = (0, Vec::new());
     if let Some(manifest) = session.manifest() {
-        manifest.read(|key, row| {
+        for (key, row) in manifest.rows() {
             objects += 1;
             let since = row.orphaned.and_then(|since| Timestamp::from_second(since).ok());
             orphans.extend(since.map(|since| Orphan {
-                key: key.to_owned(),
+                key: key.to_string(),
                 bytes: row.size,
                 since,
-                goes_after: goes_after(key, since),
+                goes_after: goes_after(&key, since),
             }));
-        })?;
+        }
     }
     orphans.sort_by(|a, b| (a.since, &a.key).cmp(&(b.since, &b.key)));
     Ok(Status {

@@ -14,7 +14,6 @@ use crate::deploy::change::{Before, Change, ChangeOutcome, Existing, Reason, Sub
 use crate::deploy::copies::CopyGuard;
 use crate::deploy::discover::Discovered;
 use crate::deploy::executor::{Executed, Executor};
-use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::plan::Plan;
 use crate::deploy::planned::Planned;
 use crate::deploy::tagging::Tagging;
@@ -25,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::record::Place;
 use crate::record::history::HistoryUpdate;
 use crate::record::intent::left_by;
-use crate::record::manifest::Row;
+use crate::record::manifest::{Manifest, Row};
 use crate::record::session::Session;
 use crate::s3::retag::LARGEST_COPY;
 use crate::s3::{Bucket, RemoteObject};
@@ -141,7 +140,7 @@ impl Backfill<'_> {
     }
 
     /// Reads the record and the distributions: without them, there is nothing to tag.
-    async fn discover(&self) -> Result<(Discovered, ManifestIndex)> {
+    async fn discover(&self) -> Result<(Discovered, Manifest)> {
         let open_session = async |bucket: &Bucket| Session::open(self.aws, bucket, &self.record).await;
         let (bucket, session) = Bucket::open(self.aws, self.target, self.expected_owner, open_session).await?;
         let mut session = session.ok_or_else(|| {
@@ -178,15 +177,14 @@ impl Backfill<'_> {
             let message = "the bucket has Object Lock, and a copy would lose holds and retention; nothing was changed";
             return Err(Error::refused(message).hint("deploys tag what they upload in any case"));
         }
-        let index = ManifestIndex::read(manifest, 0)?;
         let (walk, session, tagging) = (Arc::new(Walk::default()), Some(session), Some(Arc::new(tagging)));
         let (withheld, verified) = (Vec::new(), None);
         let rules = None;
-        Ok((Discovered { walk, bucket, session, viewers, withheld, distributions, verified, tagging, rules }, index))
+        Ok((Discovered { walk, bucket, session, viewers, withheld, distributions, verified, tagging, rules }, manifest))
     }
 
     /// The objects that carry no tags yet, and those that cannot get any.
-    async fn plan(&self, discovered: &Discovered, index: ManifestIndex) -> Result<(Planned, Vec<LeftAlone>)> {
+    async fn plan(&self, discovered: &Discovered, index: Manifest) -> Result<(Planned, Vec<LeftAlone>)> {
         let objects = list::one_by_one(|start| {
             let bucket = discovered.bucket.clone();
             async move { bucket.list(start).await }

@@ -11,14 +11,15 @@ use crate::deploy::guards::{self, Guards};
 use crate::deploy::hash;
 use crate::deploy::head_check::{self, Inspected, Inspector, Opacity};
 use crate::deploy::list::{self, Listed};
-use crate::deploy::manifest_index::{ManifestIndex, between};
 use crate::deploy::plan::Plan;
 use crate::deploy::planned::{Planned, Recovered};
+use crate::deploy::sorted::between;
 use crate::deploy::tagging::{self, Tagging};
 use crate::deploy::walk::Walk;
 use crate::deploy::{Deploy, Settings, on_cores};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::record::intent::UnfinishedDeploy;
+use crate::record::manifest::Manifest;
 use crate::record::session::Session;
 use crate::s3::{Bucket, RemoteObject, Start};
 use crate::terminal::Progress;
@@ -34,7 +35,7 @@ const PARTS: usize = 8;
 /// Everything that comparing parts needs, shared between cores.
 struct Comparer {
     walk: Arc<Walk>,
-    index: Arc<ManifestIndex>,
+    index: Arc<Manifest>,
     unfinished: Option<Arc<UnfinishedDeploy>>,
     bucket: Bucket,
     /// The location of the deploy record, below the target's prefix.
@@ -86,10 +87,8 @@ impl Deploy<'_> {
         let settings = self.settings;
         let manifest = discovered.session.as_mut().and_then(Session::take_manifest);
         let has_manifest = manifest.is_some();
-        // Read while the first responses of the listing arrive.
-        let index = ManifestIndex::load(manifest, discovered.walk.entries.len());
-        let (mut plan, index, disorder) =
-            self.timeline.during("compare", self.compare_parts(discovered, index)).await?;
+        let comparing = self.compare_parts(discovered, Arc::new(manifest.unwrap_or_default()));
+        let (mut plan, index, disorder) = self.timeline.during("compare", comparing).await?;
         self.guard_problems(&plan.problems)?;
         let guards = Guards {
             plan: &plan,
@@ -125,8 +124,8 @@ impl Deploy<'_> {
     async fn compare_parts(
         &self,
         discovered: &Discovered,
-        index: impl Future<Output = Result<ManifestIndex>>,
-    ) -> Result<(Plan, Arc<ManifestIndex>, Option<Warning>)> {
+        index: Arc<Manifest>,
+    ) -> Result<(Plan, Arc<Manifest>, Option<Warning>)> {
         let entries = &discovered.walk.entries;
         let progress =
             self.terminal.transfer("comparing", entries.len() as u64, entries.iter().map(|entry| entry.size).sum());
@@ -137,18 +136,14 @@ impl Deploy<'_> {
         };
         let (sender, receiver) = tokio::sync::mpsc::channel(PARTS);
         let parts = stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
-        let comparing = async {
-            let comparer = Arc::new(Comparer::new(self.settings, discovered, index.await?));
-            let parts = parts.map(|listed| comparer.clone().compare(listed, &progress)).buffer_unordered(PARTS);
-            let whole =
-                InOrder { plan: Plan::with_room(entries.len().max(comparer.index.most_rows())), ..InOrder::default() };
-            let plan = parts.try_fold(whole, async |plan, (bounds, part)| Ok(plan.with(bounds, part)));
-            let plan = plan.await?.plan;
-            Ok::<_, Error>((comparer, plan))
-        };
+        let room = entries.len().max(index.most_rows());
+        let comparer = Arc::new(Comparer::new(self.settings, discovered, index.clone()));
+        let parts = parts.map(|listed| comparer.clone().compare(listed, &progress)).buffer_unordered(PARTS);
+        let whole = InOrder { plan: Plan::with_room(room), ..InOrder::default() };
+        let comparing = parts.try_fold(whole, async |plan, (bounds, part)| Ok(plan.with(bounds, part)));
         let listing = list::list(ask, entries, (None, None), self.settings.concurrency, sender);
         let listing = self.timeline.during("list", listing);
-        let (disorder, (comparer, mut plan)) = tokio::try_join!(listing, comparing)?;
+        let (disorder, InOrder { mut plan, .. }) = tokio::try_join!(listing, comparing)?;
         let warning = disorder.map(|key| {
             Warning::new(
                 format_args!("the bucket listed {key:?} out of order, which S3 never does"),
@@ -159,12 +154,12 @@ impl Deploy<'_> {
             let listed = Listed { after: None, up_to: None, objects: list::one_by_one(ask).await? };
             (_, plan) = comparer.clone().compare(listed, &progress).await?;
         }
-        Ok((plan, comparer.index.clone(), warning))
+        Ok((plan, index, warning))
     }
 }
 
 impl Comparer {
-    fn new(settings: &Settings, discovered: &Discovered, index: ManifestIndex) -> Comparer {
+    fn new(settings: &Settings, discovered: &Discovered, index: Arc<Manifest>) -> Comparer {
         let session = discovered.session.as_ref();
         let target = &settings.target;
         // Wherever the record is kept, it is not part of the site.
@@ -172,7 +167,7 @@ impl Comparer {
         let folder = place.and_then(|place| place.prefix().strip_prefix(target.prefix()));
         Comparer {
             walk: discovered.walk.clone(),
-            index: Arc::new(index),
+            index,
             unfinished: discovered.unfinished().cloned(),
             bucket: discovered.bucket.clone(),
             record_folder: folder.unwrap_or(RECORD_FOLDER).to_owned(),

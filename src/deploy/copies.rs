@@ -5,12 +5,11 @@ use crate::deploy::apply::{Done, Limits, failed};
 use crate::deploy::change::{ChangeOutcome, Copied, Subject};
 use crate::deploy::copy_from::CopyFrom;
 use crate::deploy::lanes::{held, in_lanes};
-use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::outcomes::Outcomes;
 use crate::deploy::plan::Plan;
 use crate::error::{ErrorKind, Result};
 use crate::record::Record;
-use crate::record::manifest::{Row, Version};
+use crate::record::manifest::{Manifest, Row, Version};
 use crate::record::session::ActiveSession;
 use crate::s3::Bucket;
 use crate::s3::copy::{Copy, Guard, Replaced, Tried};
@@ -149,7 +148,7 @@ fn outcome(copied: Result<Copy>) -> ChangeOutcome {
 
 /// What a plan replaces or removes of which copies are to be kept, by its place in the plan and with its row: what is as
 /// the record describes it, and has no version that stays.
-pub(super) fn to_keep<'a>(plan: &'a Plan, index: &'a ManifestIndex) -> impl Iterator<Item = (usize, Row)> + use<'a> {
+pub(super) fn to_keep<'a>(plan: &'a Plan, index: &'a Manifest) -> impl Iterator<Item = (usize, Row)> + use<'a> {
     let mut rows = index.rows().peekable();
     let writes = plan.changes.iter().enumerate().filter(|(_, change)| change.is_write());
     writes.filter_map(move |(at, change)| {
@@ -164,7 +163,7 @@ pub(super) fn to_keep<'a>(plan: &'a Plan, index: &'a ManifestIndex) -> impl Iter
 pub(super) async fn keep(
     bucket: &Bucket,
     session: &ActiveSession,
-    (plan, index): (&Plan, &ManifestIndex),
+    (plan, index): (&Plan, &Manifest),
     limits: &Limits,
 ) -> (Done, bool) {
     let mut to_keep = to_keep(plan, index);

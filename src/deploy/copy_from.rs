@@ -1,7 +1,7 @@
 //! The source of a copy in a plan: an object that an earlier deploy or a deploy of another site left.
 
+use crate::packed::{Packed, Place, number, push, put_number, put_text, take, text};
 use crate::record::manifest::{ErrorPage, RecordedObject, Row};
-use crate::record::packed_rows::{number, push, put_number, put_text, take, text};
 use crate::s3::copy::Source;
 use shipfront_invalidation::tags::copy_tags::{Memory, Shared};
 use shipfront_site::etag::Etag;
@@ -69,18 +69,14 @@ impl CopyFrom {
 const VERSION: u8 = 1;
 const OTHER_KEY: u8 = 1 << 1;
 
-/// Bytes after which a new chunk begins: a single buffer would be copied as it grows, and take twice its size meanwhile.
-/// Tests have several.
-const CHUNK: usize = if cfg!(test) { 64 } else { 256 * 1024 };
-
-/// The bit of a number that says that the source is kept whole.
-const WHOLE: u32 = 1 << 31;
+/// The bit of a number that says that the source is kept whole; without it, the number is that of a place.
+const WHOLE: u32 = Place::MAX + 1;
 
 /// The sources of a plan's copies in few bytes: a rollback may have a million. What is usual is packed; a source with a
 /// field that few have is kept whole.
 #[derive(Debug, Clone, Default)]
 pub struct CopySources {
-    chunks: Vec<Vec<u8>>,
+    packed: Packed,
     /// What sources have in common, by number, and the numbers.
     common: Vec<Common>,
     numbers: HashMap<Common, usize>,
@@ -113,13 +109,13 @@ impl CopySources {
         let common = (from.common.clone(), row.headers);
         let common_at = *self.numbers.entry(common.clone()).or_insert_with(|| push(known, common));
         let other_key = Some(&from.key).filter(|other| *other != key);
-        let (place, out) = self.place()?;
+        let (place, out) = self.packed.next_place()?;
         let has = |is: bool, flag: u8| if is { flag } else { 0 };
         out.push(has(from.version.is_some(), VERSION) | has(other_key.is_some(), OTHER_KEY));
         out.extend(digest);
         put_number(out, common_at as u64);
         from.version.as_deref().into_iter().chain(other_key.map(Key::as_str)).for_each(|text| put_text(out, text));
-        Some(place)
+        Some(place.number())
     }
 
     /// The source with a number, of a copy to this key, of an object of this size: as it was added.
@@ -127,11 +123,11 @@ impl CopySources {
         if number.0 & WHOLE != 0 {
             return self.whole.get((number.0 & !WHOLE) as usize).map(Cow::Borrowed);
         }
-        self.unpacked(number.0 as usize, key, size).map(Cow::Owned)
+        self.unpacked(Place::of_number(number.0), key, size).map(Cow::Owned)
     }
 
-    fn unpacked(&self, place: usize, key: &Key, size: u64) -> Option<CopyFrom> {
-        let rest = &mut self.chunks.get(place / CHUNK)?.get(place % CHUNK..)?;
+    fn unpacked(&self, place: Place, key: &Key, size: u64) -> Option<CopyFrom> {
+        let rest = &mut self.packed.at(place);
         let [has] = take::<1>(rest)?;
         let etag = Etag::Single(take(rest)?);
         let (common, headers) = self.common.get(number(rest)?)?;
@@ -139,19 +135,6 @@ impl CopySources {
         let key = if has & OTHER_KEY != 0 { text(rest)?.into() } else { key.clone() };
         let object = Row { headers: *headers, ..Row::new(size, etag) }.into();
         Some(CopyFrom { common: common.clone(), key, version, etag: None, object, memory: None, error_page: None })
-    }
-
-    /// Where the next source is packed; `None` if the place has no number.
-    fn place(&mut self) -> Option<(u32, &mut Vec<u8>)> {
-        if self.chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK) {
-            // The first may be all that there is.
-            let room = if self.chunks.is_empty() { 0 } else { CHUNK + CHUNK / 64 };
-            self.chunks.push(Vec::with_capacity(room));
-        }
-        let begin = (self.chunks.len() - 1) * CHUNK;
-        let chunk = self.chunks.last_mut()?;
-        let place = u32::try_from(begin + chunk.len()).ok().filter(|place| place & WHOLE == 0)?;
-        Some((place, chunk))
     }
 }
 
@@ -227,7 +210,7 @@ mod tests {
             };
             packed.add(&key, at, from);
         }
-        assert_eq!(packed.chunks.iter().map(Vec::len).sum::<usize>(), 1000 * (1 + 16 + 1 + 1 + 32));
+        assert_eq!(packed.packed.len(), 1000 * (1 + 16 + 1 + 1 + 32));
         assert!(packed.whole.is_empty() && packed.common.len() == 1);
     }
 }

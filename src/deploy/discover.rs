@@ -102,7 +102,7 @@ impl Deploy<'_> {
         let policy = settings.policy.counting(session.as_ref().map(Session::paths_used));
         let viewers = Viewers::new(&shapes, settings.site(), policy);
         let manifest = session.as_ref().and_then(Session::manifest);
-        Box::pin(error_pages::apply(&mut walk, &rules, &viewers, manifest)).await?;
+        error_pages::apply(&mut walk, &rules, &viewers, manifest);
         let directory_index = rules::directory_index(settings, &viewers);
         // No cache keeps copies of a preview, so there is nothing to invalidate.
         let viewers = if settings.preview.is_some() { Viewers::new(&[], &settings.target, policy) } else { viewers };

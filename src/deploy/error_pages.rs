@@ -8,11 +8,8 @@
 use crate::deploy::change::{CachedCopies, Change};
 use crate::deploy::entry::{Entry, EntryHeaders};
 use crate::deploy::head_check::Inspected;
-use crate::deploy::manifest_index::ManifestIndex;
-use crate::deploy::on_cores;
 use crate::deploy::plan::Plan;
 use crate::deploy::walk::Walk;
-use crate::error::Result;
 use crate::record::manifest::{ErrorPage, Manifest, Row};
 use crate::s3::head::Head;
 use shipfront_invalidation::viewer::{ANY_CACHE_CONTROL, CACHE_CONTROL, TOLERATED_SECONDS, longer_lived, names_age};
@@ -24,15 +21,10 @@ use std::sync::Arc;
 
 /// Sets the headers of the error pages among the files of a source. If a configuration could not be read, every
 /// error page at the last deploy still counts as one.
-pub(super) async fn apply(
-    walk: &mut Walk,
-    rules: &HeaderRules,
-    viewers: &Viewers,
-    manifest: Option<&Manifest>,
-) -> Result<()> {
+pub(super) fn apply(walk: &mut Walk, rules: &HeaderRules, viewers: &Viewers, manifest: Option<&Manifest>) {
     let mut keys = viewers.error_page_keys();
     if let Some(manifest) = manifest.filter(|_| !viewers.know_error_pages()) {
-        keys.extend(recorded(manifest.clone()).await?);
+        keys.extend(manifest.rows().filter(|(_, row)| row.error_page.is_some()).map(|(key, _)| key.to_string()));
     }
     for key in keys {
         let Ok(at) = walk.entries.binary_search_by(|entry| (*entry.key).cmp(&key)) else { continue };
@@ -40,17 +32,6 @@ pub(super) async fn apply(
         let chosen = (!rules.say_cache_control(&key)).then_some(CACHE_CONTROL);
         entry.headers = Arc::new(EntryHeaders::of_error_page(entry.headers.get().clone(), chosen));
     }
-    Ok(())
-}
-
-/// The keys that the record knows as error pages.
-async fn recorded(manifest: Manifest) -> Result<Vec<String>> {
-    on_cores(move || {
-        let mut keys = Vec::new();
-        manifest.read(|key, row| keys.extend(row.error_page.map(|_| key.to_owned())))?;
-        Ok(keys)
-    })
-    .await?
 }
 
 /// The lifetime of the copies of an object that the edge may hold. `row` is the record's row for the existing
@@ -162,7 +143,7 @@ impl<'a> ClearedErrorPages<'a> {
 
 /// Warnings about the error pages that a plan uploads: once about the header that is chosen for each, and each time
 /// about what makes that useless.
-pub(super) fn warnings(plan: &Plan, entries: &[Entry], index: &ManifestIndex, viewers: &Viewers) -> Vec<Warning> {
+pub(super) fn warnings(plan: &Plan, entries: &[Entry], index: &Manifest, viewers: &Viewers) -> Vec<Warning> {
     let mut warnings = Vec::new();
     for change in &plan.changes {
         let Change::Upload { entry: at, .. } = change else { continue };

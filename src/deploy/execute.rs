@@ -8,7 +8,6 @@ use crate::deploy::copies;
 use crate::deploy::discover::Discovered;
 use crate::deploy::error_pages::{self, ClearedErrorPages};
 use crate::deploy::executor::Executor;
-use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::next_manifest::{NextManifest, affected_keys, removed_late};
 use crate::deploy::outcomes::Outcomes;
 use crate::deploy::planned::{Planned, items, late_items};
@@ -17,6 +16,7 @@ use crate::deploy::tagging::{self, EvictedByPath, UploadTags};
 use crate::deploy::verify::{Chooser, Sample};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::history::Rows;
+use crate::record::manifest::Manifest;
 use crate::record::public_access;
 use crate::record::session::ActiveSession;
 use shipfront_invalidation::{ChangedKey, DistributionId, Invalidation};
@@ -37,7 +37,7 @@ pub(super) struct Execution<'a> {
     discovered: &'a Discovered,
     planned: &'a Planned,
     /// What was last deployed.
-    index: Arc<ManifestIndex>,
+    index: Arc<Manifest>,
     /// The outcome of each change, in the plan's order.
     outcomes: Outcomes,
     /// The distributions whose edge locations read cache tags.
@@ -76,7 +76,7 @@ impl<'a> Execution<'a> {
     pub(super) fn new(
         executor: &'a Executor<'a>,
         discovered: &'a Discovered,
-        (planned, index): (&'a Planned, Arc<ManifestIndex>),
+        (planned, index): (&'a Planned, Arc<Manifest>),
         drafts: Drafts,
     ) -> Execution<'a> {
         Execution {
@@ -383,7 +383,7 @@ impl<'a> Execution<'a> {
     async fn write_manifest(
         &self,
         session: Option<&ActiveSession>,
-        index: Arc<ManifestIndex>,
+        index: Arc<Manifest>,
     ) -> (Result<Rows>, Option<Sample>) {
         let Discovered { viewers, tagging, walk, .. } = self.discovered;
         let plan = &self.planned.plan;

@@ -2,8 +2,8 @@
 
 use crate::deploy::change::{Change, Reason};
 use crate::deploy::entry::Entry;
-use crate::deploy::manifest_index::merge;
 use crate::deploy::plan::Plan;
+use crate::deploy::sorted::merge;
 use crate::record::intent::{PendingAction, PendingChange, UnfinishedDeploy};
 use std::borrow::Cow;
 

@@ -6,7 +6,7 @@
 //! again.
 
 use crate::deploy::entry::Entry;
-use crate::deploy::manifest_index::between;
+use crate::deploy::sorted::between;
 use crate::error::{Error, Result};
 use crate::s3::{Page, RemoteObject, Start, repeats_itself};
 use std::collections::{BTreeMap, HashSet, VecDeque};

@@ -6,7 +6,6 @@ use crate::deploy::discover::Discovered;
 use crate::deploy::execute::LAST_WRITES;
 use crate::deploy::executor::Executor;
 use crate::deploy::intent::all_pending;
-use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::planned::Planned;
 use crate::deploy::{Deploy, new_deploy_id};
 use crate::error::{Error, Result};
@@ -96,8 +95,7 @@ impl Deploy<'_> {
     /// Sends the invalidation that an interrupted run did not. The intent stays: the next deploy needs it to know
     /// which objects shipfront owns.
     async fn finish_unfinished(&self, discovered: &mut Discovered) -> Result<Option<(String, Option<Error>)>> {
-        let manifest = discovered.session.as_mut().and_then(Session::take_manifest);
-        let index = ManifestIndex::load(manifest, discovered.walk.entries.len()).await?;
+        let index = discovered.session.as_mut().and_then(Session::take_manifest).unwrap_or_default();
         let Some(session) = discovered.session.as_ref().filter(|session| session.holder().is_none()) else {
             return Ok(None);
         };

@@ -3,9 +3,9 @@
 use crate::deploy::change::{Change, ChangeOutcome, MoreOfUpload, Reason};
 use crate::deploy::entry::Entry;
 use crate::deploy::error_pages::{self, ClearedErrorPages};
-use crate::deploy::manifest_index;
 use crate::deploy::outcomes::Outcomes;
 use crate::deploy::plan::Plan;
+use crate::deploy::sorted;
 use crate::deploy::tagging::EvictedByPath;
 use crate::record::intent::UnfinishedDeploy;
 use crate::record::manifest::{ErrorPage, Row, Version};
@@ -110,7 +110,7 @@ impl NextManifest<'_> {
     /// Its rows, in key order: what was written, what was removed, and what differs from the `last` manifest.
     pub(super) fn rows(&self, last: impl Iterator<Item = (Key, Row)>) -> impl Iterator<Item = (Key, Row)> {
         let found = self.plan.rows.iter().map(|(key, next)| (key.clone(), next));
-        let now = manifest_index::join(last, found, |last, next| match next {
+        let now = sorted::join(last, found, |last, next| match next {
             Some(next) => next.row(last),
             None => last,
         });
@@ -118,7 +118,7 @@ impl NextManifest<'_> {
             let row = row_after((self.plan, change), &outcome, self.entries, &self.evicted, self.as_of)?;
             Some((change.subject().key.clone(), row))
         });
-        let rows = manifest_index::join(now, done, |now, done: Option<Option<Row>>| done.unwrap_or(now));
+        let rows = sorted::join(now, done, |now, done: Option<Option<Row>>| done.unwrap_or(now));
         rows.map(|(key, row)| {
             let row = self.evicted.after(&key, &row).unwrap_or(row);
             let next = self.cleared.after(&key, &row);

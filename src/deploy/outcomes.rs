@@ -1,10 +1,10 @@
 //! The outcomes of a plan's changes in few bytes: a site may have a million, and they are held until the report.
 //!
-//! A change has a slot of eight bytes. What most uploads and copies come to is packed in chunks, as the rows of a
-//! manifest are; an outcome that few changes have is kept whole beside them.
+//! A change has a slot of eight bytes. What most uploads and copies come to is packed, as the rows of a manifest are;
+//! an outcome that few changes have is kept whole beside them.
 
 use crate::deploy::change::{ChangeOutcome, Copied, MoreOfUpload, Uploaded};
-use crate::record::packed_rows::{number, push, put_number, put_text, take, text};
+use crate::packed::{Packed, Place, number, push, put_number, put_text, take, text};
 use shipfront_site::etag::Etag;
 use shipfront_site::headers::HeadersDigest;
 use std::borrow::Cow;
@@ -15,16 +15,12 @@ const UPLOADED: u8 = 1;
 const VERSION: u8 = 1 << 1;
 const MORE: u8 = 1 << 2;
 
-/// Bytes after which a new chunk begins: a single buffer would be copied as it grows, and take twice its size meanwhile.
-/// Tests have several.
-const CHUNK: usize = if cfg!(test) { 64 } else { 256 * 1024 };
-
 /// The outcome of each change, in the plan's order.
 #[derive(Debug, Default)]
 pub struct Outcomes {
     slots: Vec<Slot>,
-    /// Packed uploads and copies.
-    chunks: Vec<Vec<u8>>,
+    /// Usual uploads and copies.
+    packed: Packed,
     /// The headers that uploads have in common, by number, and their numbers.
     headers: Vec<HeadersDigest>,
     numbers: HashMap<HeadersDigest, usize>,
@@ -39,8 +35,7 @@ pub struct Outcomes {
 enum Slot {
     NotBegun,
     Removed,
-    /// The number of the chunk times its size, plus the place in it.
-    Packed(u32),
+    Packed(Place),
     /// The index among those that are kept whole.
     Whole(u32),
 }
@@ -72,12 +67,12 @@ impl Outcomes {
             ChangeOutcome::NotBegun => Slot::NotBegun,
             ChangeOutcome::Removed => Slot::Removed,
             ChangeOutcome::Uploaded(uploaded) => self.pack_upload(uploaded),
-            ChangeOutcome::Copied(Copied { etag: Etag::Single(digest), version }) => match self.place() {
+            ChangeOutcome::Copied(Copied { etag: Etag::Single(digest), version }) => match self.packed.next_place() {
                 Some((place, out)) => {
                     out.push(if version.is_some() { VERSION } else { 0 });
                     out.extend(digest);
                     version.iter().for_each(|version| put_text(out, version));
-                    place
+                    Slot::Packed(place)
                 }
                 None => self.keep_whole(ChangeOutcome::Copied(Copied { etag: Etag::Single(digest), version })),
             },
@@ -92,7 +87,7 @@ impl Outcomes {
         let known = &mut self.headers;
         let headers_at = *self.numbers.entry(headers).or_insert_with(|| push(known, headers));
         let more_at = self.more.len();
-        let Some((place, out)) = self.place() else {
+        let Some((place, out)) = self.packed.next_place() else {
             let whole = Uploaded { etag: Etag::Single(digest), headers, version, more };
             return self.keep_whole(ChangeOutcome::Uploaded(whole));
         };
@@ -105,20 +100,7 @@ impl Outcomes {
             put_number(out, more_at as u64);
             self.more.push(more);
         }
-        place
-    }
-
-    /// Where the next outcome is packed; `None` if the place has no number.
-    fn place(&mut self) -> Option<(Slot, &mut Vec<u8>)> {
-        if self.chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK) {
-            // The first may be all that there is.
-            let room = if self.chunks.is_empty() { 0 } else { CHUNK + CHUNK / 128 };
-            self.chunks.push(Vec::with_capacity(room));
-        }
-        let number = self.chunks.len() - 1;
-        let chunk = self.chunks.last_mut()?;
-        let place = u32::try_from(number * CHUNK + chunk.len()).ok()?;
-        Some((Slot::Packed(place), chunk))
+        Slot::Packed(place)
     }
 
     fn keep_whole(&mut self, outcome: ChangeOutcome) -> Slot {
@@ -129,14 +111,14 @@ impl Outcomes {
         match slot {
             Slot::NotBegun => Cow::Owned(ChangeOutcome::NotBegun),
             Slot::Removed => Cow::Owned(ChangeOutcome::Removed),
-            Slot::Packed(place) => Cow::Owned(self.unpacked(place as usize).unwrap_or_default()),
+            Slot::Packed(place) => Cow::Owned(self.unpacked(place).unwrap_or_default()),
             Slot::Whole(at) => self.whole.get(at as usize).map(Cow::Borrowed).unwrap_or_default(),
         }
     }
 
     /// The outcome that is packed at a place, where there always is one.
-    fn unpacked(&self, place: usize) -> Option<ChangeOutcome> {
-        let rest = &mut self.chunks.get(place / CHUNK)?.get(place % CHUNK..)?;
+    fn unpacked(&self, place: Place) -> Option<ChangeOutcome> {
+        let rest = &mut self.packed.at(place);
         let has = take::<1>(rest)?[0];
         let etag = Etag::Single(take(rest)?);
         let headers = if has & UPLOADED != 0 { Some(*self.headers.get(number(rest)?)?) } else { None };
@@ -219,7 +201,7 @@ mod tests {
             packed.set(1000 + at, ChangeOutcome::Copied(Copied { etag, version: None }));
             packed.set(2000 + at, ChangeOutcome::Removed);
         }
-        assert_eq!(packed.chunks.iter().map(Vec::len).sum::<usize>(), 1000 * (1 + 16 + 1 + 1 + 32) + 1000 * (1 + 16));
+        assert_eq!(packed.packed.len(), 1000 * (1 + 16 + 1 + 1 + 32) + 1000 * (1 + 16));
         assert!(packed.whole.is_empty() && packed.headers.len() == 1 && packed.slots.capacity() == 4000);
     }
 

@@ -2,12 +2,12 @@
 
 use crate::deploy::change::Change;
 use crate::deploy::discover::Discovered;
-use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::next_manifest::{changed_keys, late_keys};
 use crate::deploy::outcomes::Outcomes;
 use crate::deploy::plan::Plan;
 use crate::deploy::rules::RulesPlan;
 use crate::error::Error;
+use crate::record::manifest::Manifest;
 use jiff::Timestamp;
 use serde::Serialize;
 use shipfront_invalidation::{ChangedKey, Invalidation};
@@ -27,7 +27,7 @@ pub struct Recovered {
 pub(super) struct Planned {
     pub plan: Arc<Plan>,
     /// What was last deployed; empty once the plan is carried out.
-    pub index: Arc<ManifestIndex>,
+    pub index: Arc<Manifest>,
     /// When the first of the objects that left the source may be removed, if ever one is.
     pub orphans_go: Option<Timestamp>,
     /// Whether the record differs from reality in ways that no viewer sees.
@@ -83,7 +83,7 @@ impl Planned {
 /// What CloudFront must invalidate for changed keys, given what was last deployed.
 pub(super) fn items(
     discovered: &Discovered,
-    (planned, index): (&Planned, &ManifestIndex),
+    (planned, index): (&Planned, &Manifest),
     changed: &[ChangedKey<'_>],
 ) -> Vec<Invalidation> {
     let entries = &discovered.walk.entries;
@@ -94,7 +94,7 @@ pub(super) fn items(
 /// then, what this run has changed belongs to the rest of the site.
 pub(super) fn late_items(
     discovered: &Discovered,
-    (planned, index): (&Planned, &ManifestIndex),
+    (planned, index): (&Planned, &Manifest),
     earlier: &[Invalidation],
     removed: &[ChangedKey<'_>],
 ) -> Vec<Invalidation> {

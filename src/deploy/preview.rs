@@ -13,13 +13,12 @@ use crate::deploy::diff::{Content, Decision, HeadersMatch, Local, Pair, Rules};
 use crate::deploy::discover::Discovered;
 use crate::deploy::hash;
 use crate::deploy::head_check::{self, Inspected, Inspector, Opacity};
-use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::planned::Planned;
 use crate::deploy::settings::{Preview, Settings};
 use crate::deploy::walk::{Unknown, Walk};
 use crate::deploy::{Deploy, on_cores};
 use crate::error::{Error, Result};
-use crate::record::manifest::Row;
+use crate::record::manifest::{Manifest, Row};
 use crate::record::preview::other_name;
 use crate::record::session::Session;
 use crate::s3::Bucket;
@@ -66,7 +65,7 @@ pub(super) fn guard_other(settings: &Settings, session: Option<&Session>) -> Res
 struct Production {
     bucket: Bucket,
     session: Session,
-    index: Arc<ManifestIndex>,
+    index: Arc<Manifest>,
 }
 
 /// An upload, and an object of production that may be its file, under the same key or another one.
@@ -91,7 +90,7 @@ impl Deploy<'_> {
         if preview.production.is_none() || !has_uploads {
             return Ok(planned);
         }
-        let production = match self.timeline.during("list", self.read_production(preview, discovered)).await {
+        let production = match self.timeline.during("list", self.read_production(preview)).await {
             Ok(Some(production)) => production,
             Ok(None) => return Ok(planned),
             Err(error) => {
@@ -123,14 +122,13 @@ impl Deploy<'_> {
     }
 
     /// Reads the record of production; `None` if there is none.
-    async fn read_production(&self, preview: &Preview, discovered: &Discovered) -> Result<Option<Production>> {
+    async fn read_production(&self, preview: &Preview) -> Result<Option<Production>> {
         let Some((target, place)) = &preview.production else { return Ok(None) };
         let owner = self.settings.expected_owner.as_deref();
         let open = async |bucket: &Bucket| Session::open(self.aws, bucket, place).await;
         let (bucket, session) = Bucket::open(self.aws, target, owner, open).await?;
         let Some(mut session) = session else { return Ok(None) };
-        let manifest = session.take_manifest();
-        let index = Arc::new(ManifestIndex::load(manifest, discovered.walk.entries.len()).await?);
+        let index = Arc::new(session.take_manifest().unwrap_or_default());
         Ok(Some(Production { bucket, session, index }))
     }
 
@@ -188,7 +186,7 @@ impl Deploy<'_> {
 }
 
 /// The uploads whose key production has.
-fn questions(changes: &[Change], production: &ManifestIndex) -> Vec<Question> {
+fn questions(changes: &[Change], production: &Manifest) -> Vec<Question> {
     let question = |(at, change): (usize, &Change)| {
         let Change::Upload { subject, entry, bytes, .. } = change else { return None };
         let row = production.row(&subject.key)?;

@@ -10,16 +10,16 @@ use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup::{refuse_other_buckets, shapes};
 use crate::deploy::discover::Discovered;
 use crate::deploy::executor::Executor;
-use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::planned::Planned;
 use crate::deploy::rules::{RulesOf, find_recorded};
 use crate::deploy::run::{Run, Stage};
 use crate::deploy::tagging::Tagging;
 use crate::deploy::walk::Walk;
-use crate::deploy::{Deploy, new_deploy_id, on_cores};
+use crate::deploy::{Deploy, new_deploy_id};
 use crate::error::{Error, Result};
 use crate::escape::Shown;
 use crate::record::history::{Deployed, Direction, HistoryUpdate, name};
+use crate::record::manifest::Manifest;
 use crate::record::rules::RecordedRules;
 use crate::record::session::Session;
 use crate::s3::Bucket;
@@ -224,7 +224,7 @@ impl Deploy<'_> {
 
     /// Reads everything except the objects: the record, the distributions, and what the earlier deploy left, with the rows
     /// of its manifest.
-    async fn look_back(&self, rollback: &Rollback) -> Result<(Discovered, Arc<SourceDeploy>, ManifestIndex)> {
+    async fn look_back(&self, rollback: &Rollback) -> Result<(Discovered, Arc<SourceDeploy>, Manifest)> {
         let settings = self.settings;
         let open_session = async |bucket: &Bucket| Box::pin(Session::open(self.aws, bucket, &settings.record)).await;
         let target =
@@ -269,14 +269,10 @@ impl Deploy<'_> {
         &self,
         discovered: &mut Discovered,
         source_deploy: &Arc<SourceDeploy>,
-        earlier: ManifestIndex,
+        earlier: Manifest,
         rollback: &Rollback,
     ) -> Result<Planned> {
-        let live = discovered.session.as_mut().and_then(Session::take_manifest);
-        let live = match live {
-            Some(manifest) => on_cores(move || ManifestIndex::read(manifest, 0)).await??,
-            None => ManifestIndex::default(),
-        };
+        let live = discovered.session.as_mut().and_then(Session::take_manifest).unwrap_or_default();
         let (settings, live_rows, earlier) = (self.settings, &live, &earlier);
         let planning = Planning { settings, discovered, live: live_rows, earlier, source_deploy, rollback };
         let plan = self.timeline.during("compare", planning.plan()).await?;
@@ -288,7 +284,7 @@ impl Deploy<'_> {
 }
 
 impl SourceDeploy {
-    async fn read(session: &Session, choice: &Choice, allow_incomplete: bool) -> Result<(SourceDeploy, ManifestIndex)> {
+    async fn read(session: &Session, choice: &Choice, allow_incomplete: bool) -> Result<(SourceDeploy, Manifest)> {
         let mut deploys = session.deploys();
         let has_copies = deploys.iter().any(|deployed| deployed.kept_copies);
         let at = choice.of(&deploys, allow_incomplete)?;
@@ -299,13 +295,12 @@ impl SourceDeploy {
             )
         })?;
         let rules = manifest.rules();
-        let rows = on_cores(move || ManifestIndex::read(manifest, 0)).await??;
-        Ok((SourceDeploy { deployed, has_copies, rules, preview: None }, rows))
+        Ok((SourceDeploy { deployed, has_copies, rules, preview: None }, manifest))
     }
 
     /// Refuses keys that no deploy of a source has: otherwise, anybody who can write the record could have copies
     /// replace objects that are not part of the site, such as the deploy records of its bucket.
-    fn guard_keys(&self, rows: &ManifestIndex, target: &Target, record: &Target) -> Result<()> {
+    fn guard_keys(&self, rows: &Manifest, target: &Target, record: &Target) -> Result<()> {
         let record = Some(record).filter(|record| record.bucket() == target.bucket());
         let record =
             record.and_then(|record| record.prefix().strip_prefix(target.prefix())).filter(|folder| !folder.is_empty());

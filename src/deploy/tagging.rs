@@ -3,9 +3,8 @@
 
 use crate::cloudfront::Distributions;
 use crate::deploy::change::{Change, Reason};
-use crate::deploy::manifest_index::ManifestIndex;
 use crate::open_files;
-use crate::record::manifest::Row;
+use crate::record::manifest::{Manifest, Row};
 use crate::s3::head::Head;
 use shipfront_invalidation::DistributionId;
 use shipfront_invalidation::Invalidation;
@@ -141,7 +140,7 @@ impl Tagging {
 pub(super) async fn settled(
     distributions: &Distributions,
     viewers: &Viewers,
-    index: &ManifestIndex,
+    index: &Manifest,
 ) -> (Vec<DistributionId>, Vec<Warning>) {
     let (mut settled, mut warnings) = (Vec::new(), Vec::new());
     for reader in viewers.tag_readers() {
@@ -170,7 +169,7 @@ pub(super) async fn settled(
 }
 
 /// Warnings if the configuration of a distribution has changed since its copies counted as tagged.
-pub(super) fn resets(viewers: &Viewers, index: &ManifestIndex) -> Vec<Warning> {
+pub(super) fn resets(viewers: &Viewers, index: &Manifest) -> Vec<Warning> {
     let reset = |reader: &TagReader<'_>| {
         let mut configs = index.standings().flat_map(|standing| standing.configs(reader.id)).peekable();
         configs.peek().is_some() && configs.all(|config| config != reader.reading.config)

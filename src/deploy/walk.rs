@@ -146,8 +146,8 @@ pub fn walk(source: &Path, prefix: &str, rules: &WalkRules) -> Result<Walk> {
     };
     found.entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     found.hidden.sort_unstable();
-    let keys: Vec<&str> = found.entries.iter().map(|entry| &*entry.key).collect();
-    if let Some((one, other)) = unicode_collision(&keys) {
+    let keys = found.entries.iter().map(|entry| &*entry.key);
+    if let Some((one, other)) = unicode_collision(keys, |key| found.entry(key).map(|entry| &*entry.key)) {
         let message = format!("{one:?} and {other:?} are the same name in two Unicode spellings");
         return Err(Error::refused(message).hint("remove one of them: viewers could reach only one"));
     }

@@ -82,10 +82,10 @@ impl Record {
     }
 
     async fn read_external_writes(&self) -> Result<Option<Read>> {
-        let (found, now) = self.bucket.get_at(EXTERNAL_WRITES, MOST).await?;
+        let (found, now) = self.bucket.get_at(EXTERNAL_WRITES, MOST, Vec::new).await?;
         let Some(found) = found else { return Ok(None) };
         let etag = found.etag;
-        let body = found.body.into_bytes();
+        let body = Bytes::from(found.body);
         let marks = serde_json::from_slice(&body).map_err(|error| UnreadableMarks {
             bytes: Some(body.clone()),
             etag: etag.clone(),

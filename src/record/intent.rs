@@ -130,6 +130,9 @@ pub fn left_by(deploy: &str) -> String {
     }
 }
 
+/// The word for a plan in its first line.
+const KIND: &str = "plan";
+
 /// Prefix of the names of plans.
 pub(super) const PREFIX: &str = "plan-";
 
@@ -140,7 +143,7 @@ pub(crate) fn file_name(deploy: &str) -> String {
 
 /// Encodes an intent for storage.
 pub(super) fn encode<'a>(deploy: &str, mut pending: impl Iterator<Item = Cow<'a, PendingChange>>) -> Result<Chunks> {
-    ndjson::encode("plan", deploy, &Map::new(), |lines| {
+    ndjson::encode(KIND, deploy, &Map::new(), |lines| {
         pending.try_for_each(|pending_change| match &pending_change.extra {
             None => lines.row(&*pending_change),
             Some(extra) => lines.row(&extra::joined(&*pending_change, KNOWN, extra)?),
@@ -148,21 +151,38 @@ pub(super) fn encode<'a>(deploy: &str, mut pending: impl Iterator<Item = Cow<'a,
     })
 }
 
-/// Parses the plan of an intent; `what` names it in errors.
-pub fn decode(intent: &Intent, bytes: Chunks, what: &str) -> Result<UnfinishedDeploy> {
-    let mut pending: Vec<PendingChange> = Vec::new();
-    ndjson::decode("plan", (bytes, 0), what, |line| {
+/// The rows of a plan, as they are read.
+#[derive(Debug, Default)]
+pub(super) struct PlanRows(Vec<PendingChange>);
+
+impl ndjson::Rows for PlanRows {
+    const KIND: &str = KIND;
+
+    fn row(&mut self, line: &str) -> Result<(), String> {
         extra::read::<Lines, ()>(line, KNOWN, |line, extra| {
-            pending.push(PendingChange { extra, ..line });
+            self.0.push(PendingChange { extra, ..line });
             Ok(())
         })
-    })?;
-    pending.sort_by(|a, b| a.key.cmp(&b.key));
-    let distributions = intent.distributions.iter().cloned().map(DistributionId::Distribution);
-    let tenants = intent.tenants.iter().cloned().map(DistributionId::Tenant);
-    Ok(UnfinishedDeploy {
-        deploy: intent.deploy.clone(),
-        distributions: distributions.chain(tenants).collect(),
-        pending,
-    })
+    }
+}
+
+impl PlanRows {
+    /// What the run of an intent left.
+    pub(super) fn of(self, intent: &Intent) -> UnfinishedDeploy {
+        let mut pending = self.0;
+        pending.sort_by(|a, b| a.key.cmp(&b.key));
+        let distributions = intent.distributions.iter().cloned().map(DistributionId::Distribution);
+        let tenants = intent.tenants.iter().cloned().map(DistributionId::Tenant);
+        UnfinishedDeploy {
+            deploy: intent.deploy.clone(),
+            distributions: distributions.chain(tenants).collect(),
+            pending,
+        }
+    }
+}
+
+/// Parses the plan of an intent that is all there; `what` names it in errors.
+pub fn decode(intent: &Intent, bytes: &[u8], what: &str) -> Result<UnfinishedDeploy> {
+    let (rows, _) = ndjson::read_all(bytes, what, PlanRows::default())?;
+    Ok(rows.of(intent))
 }

@@ -81,12 +81,7 @@ impl Record {
             let Ok(found) = self.manifest(&deployed.deploy).await else { return };
             // A manifest that an earlier version removed needs nothing.
             let Some(manifest) = found else { continue };
-            let read = manifest.read_beside(0, |_, row| {
-                needed.insert(name(&row));
-            });
-            if read.is_err() {
-                return;
-            }
+            needed.extend(manifest.into_rows().map(|(_, row)| name(&row)));
         }
         let needless: Vec<String> = copies.into_iter().filter(|name| !needed.contains(name)).collect();
         for names in needless.chunks(MAX_DELETE_KEYS) {

@@ -1,15 +1,17 @@
 //! The manifest: what was last deployed, object by object. Shipfront owns every object in it.
 //!
-//! It is read and written row by row, so that it never needs to be in memory as a whole.
+//! It is read and written row by row, so that its text never needs to be in memory as a whole.
 
 use crate::error::Result;
 use crate::record::extra::{self, Extra, Known};
 use crate::record::ndjson;
+use crate::record::packed_rows::{PackedRows, Packer};
 use crate::record::rules::RecordedRules;
 use crate::s3::chunks::Chunks;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shipfront_invalidation::tags::copy_tags::{CopyTags, Entry, Shared, Standing};
+use shipfront_site::Key;
 use shipfront_site::compression::Compressed;
 use shipfront_site::etag::Etag;
 use shipfront_site::headers::HeadersDigest;
@@ -201,73 +203,115 @@ impl<'a> extra::Line<'a> for Lines {
     type Read = Line<'a>;
 }
 
-/// A manifest as stored in the bucket: compressed.
-#[derive(Debug, Clone)]
+/// The word for a manifest in its first line.
+const KIND: &str = "manifest";
+
+/// The rows of a manifest by key: read once, as its bytes arrive, and searched often.
+#[derive(Debug, Clone, Default)]
 pub struct Manifest {
-    what: String,
-    bytes: Chunks,
+    rows: PackedRows,
+    /// How objects came to carry their tags.
+    standings: Vec<Arc<Standing>>,
+    /// Fields of its first line other than those of every file of the record.
+    extra: Map<String, Value>,
 }
 
 impl Manifest {
-    /// A manifest with these bytes; `what` names it in errors.
-    pub fn new(what: String, bytes: Chunks) -> Manifest {
-        Manifest { what, bytes }
+    /// Parses a manifest that is all there; `what` names it in errors.
+    pub fn decode(bytes: &[u8], what: &str) -> Result<Manifest> {
+        ndjson::read_all(bytes, what, ManifestRows::default()).map(|(rows, extra)| rows.with(extra))
     }
 
     /// The rules that its deploy published.
     pub fn rules(&self) -> Option<RecordedRules> {
-        RecordedRules::of_line(&self.extra())
+        RecordedRules::of_line(&self.extra)
     }
 
     /// Fields of its first line other than those of every file of the record.
-    pub(super) fn extra(&self) -> Map<String, Value> {
-        ndjson::extra(self.bytes.clone())
+    pub(super) fn extra(&self) -> &Map<String, Value> {
+        &self.extra
     }
 
-    /// Passes on the rows in key order, and returns everything that they say about how objects came to carry tags.
-    /// An error may come after some rows: then none of them counts.
-    pub fn read(&self, take: impl FnMut(&str, Row)) -> Result<Vec<Arc<Standing>>> {
-        self.clone().read_beside(0, take)
+    /// All the ways in which objects came to carry their tags.
+    pub fn standings(&self) -> impl Iterator<Item = &Standing> {
+        self.standings.iter().map(|standing| &**standing)
     }
 
-    /// The same for a source with this many files: a manifest may have as many rows, however well they compress. What
-    /// was read is freed, unless there is a clone.
-    pub fn read_beside(self, files: u64, mut take: impl FnMut(&str, Row)) -> Result<Vec<Arc<Standing>>> {
-        let mut last: Option<String> = None;
-        let standings = Shared::default();
-        let mut known: Vec<Arc<CopyTags>> = Vec::new();
-        ndjson::decode("manifest", (self.bytes, files), &self.what, |line| {
-            extra::read::<Lines, ()>(line, KNOWN, |line, extra| {
-                let Line {
-                    key, size, etag, content, headers, orphaned, compressed, copy_tags, tags, error_page, ..
-                } = line;
-                let (id, class) = (line.version, line.class);
-                let class = class.map(|class| class.into());
-                let version = id.map(|id| Box::new(Version { id: id.into(), class }));
-                if last.as_deref().is_some_and(|last| last >= &*key) {
-                    return Err(format!("{key:?} is out of order"));
+    /// No fewer than the number of rows, and a few more at most.
+    pub fn most_rows(&self) -> usize {
+        self.rows.most_rows()
+    }
+
+    /// The row of a key.
+    pub fn row(&self, key: &str) -> Option<Row> {
+        self.rows.get(key)
+    }
+
+    /// Finds the tags of keys.
+    pub fn copy_tags<'a>(&'a self) -> impl Fn(&str) -> Option<&'a CopyTags> {
+        |key| if self.standings.is_empty() { None } else { self.rows.copy_tags(key) }
+    }
+
+    /// All rows, in key order.
+    pub fn rows(&self) -> impl Iterator<Item = (Key, Row)> {
+        self.rows.iter()
+    }
+
+    /// All rows, in key order, which are freed as they are read.
+    pub fn into_rows(self) -> impl Iterator<Item = (Key, Row)> {
+        self.rows.into_rows()
+    }
+
+    /// The rows after one key and up to another.
+    pub fn rows_between<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        up_to: Option<&'a str>,
+    ) -> impl Iterator<Item = (Key, Row)> + use<'a> {
+        self.rows.between(after, up_to)
+    }
+}
+
+/// The rows of a manifest, as they are read.
+#[derive(Debug, Default)]
+pub(super) struct ManifestRows {
+    rows: Packer,
+    standings: Shared<Standing>,
+    /// The tags that earlier rows have introduced.
+    known: Vec<Arc<CopyTags>>,
+}
+
+impl ndjson::Rows for ManifestRows {
+    const KIND: &str = KIND;
+
+    fn row(&mut self, line: &str) -> Result<(), String> {
+        extra::read::<Lines, ()>(line, KNOWN, |line, extra| {
+            let Line { key, size, etag, content, headers, orphaned, compressed, copy_tags, tags, error_page, .. } =
+                line;
+            let (id, class) = (line.version, line.class);
+            let class = class.map(|class| class.into());
+            let version = id.map(|id| Box::new(Version { id: id.into(), class }));
+            let content = content.map(|content| Box::new(content.into_owned()));
+            let compressed = compressed.map(|compressed| Box::new(compressed.into_owned()));
+            self.known.extend(tags.map(|entry| Arc::new(entry.read(&self.standings))));
+            let copy_tags = match copy_tags {
+                None => None,
+                Some(at) => {
+                    Some(self.known.get(at).cloned().ok_or_else(|| format!("{key:?} has tags that are missing"))?)
                 }
-                let last = last.get_or_insert_default();
-                last.clear();
-                last.push_str(&key);
-                let content = content.map(|content| Box::new(content.into_owned()));
-                let compressed = compressed.map(|compressed| Box::new(compressed.into_owned()));
-                known.extend(tags.map(|entry| Arc::new(entry.read(&standings))));
-                let copy_tags = match copy_tags {
-                    None => None,
-                    Some(at) => {
-                        Some(known.get(at).cloned().ok_or_else(|| format!("{key:?} has tags that are missing"))?)
-                    }
-                };
-                let error_page = error_page.map(|page| Box::new(page.into_owned()));
-                let etag = etag.into_owned();
-                let row =
-                    Row { size, etag, content, headers, orphaned, compressed, copy_tags, error_page, version, extra };
-                take(&key, row);
-                Ok(())
-            })
-        })?;
-        Ok(standings.into_values())
+            };
+            let error_page = error_page.map(|page| Box::new(page.into_owned()));
+            let etag = etag.into_owned();
+            let row = Row { size, etag, content, headers, orphaned, compressed, copy_tags, error_page, version, extra };
+            self.rows.add(&key, row)
+        })
+    }
+}
+
+impl ManifestRows {
+    /// The manifest with these other fields in its first line.
+    pub(super) fn with(self, extra: Map<String, Value>) -> Manifest {
+        Manifest { rows: self.rows.finish(), standings: self.standings.into_values(), extra }
     }
 }
 
@@ -286,7 +330,7 @@ pub fn encode<K: AsRef<str>, R: Borrow<Row>>(
     rows: impl Iterator<Item = (K, R)>,
 ) -> Result<Chunks> {
     let mut known: HashMap<Arc<CopyTags>, usize> = HashMap::new();
-    ndjson::encode("manifest", deploy, extra, |lines| {
+    ndjson::encode(KIND, deploy, extra, |lines| {
         for (key, row) in rows {
             let row: &Row = row.borrow();
             let next = known.len();
@@ -336,20 +380,19 @@ mod tests {
         ]
     }
 
-    fn encoded(rows: &[(&str, Row)]) -> Chunks {
-        encode("d1", &Map::new(), rows.iter().map(|(key, row)| (*key, row))).unwrap()
+    fn encoded(rows: &[(&str, Row)]) -> bytes::Bytes {
+        encode("d1", &Map::new(), rows.iter().map(|(key, row)| (*key, row))).unwrap().into_bytes()
     }
 
-    fn decode(bytes: Chunks) -> Result<Vec<(String, Row)>> {
-        let mut rows = Vec::new();
-        let manifest = Manifest::new("m".to_owned(), bytes);
-        manifest.read(|key, row| rows.push((key.to_owned(), row))).map(|_| rows)
+    fn decode(bytes: &[u8]) -> Result<Vec<(String, Row)>> {
+        let manifest = Manifest::decode(bytes, "m")?;
+        Ok(manifest.rows().map(|(key, row)| (key.to_string(), row)).collect())
     }
 
     #[test]
     fn a_manifest_is_read_as_it_was_written() {
         let expected: Vec<_> = rows().into_iter().map(|(key, row)| (key.to_owned(), row)).collect();
-        assert_eq!(decode(encoded(&rows())).unwrap(), expected);
+        assert_eq!(decode(&encoded(&rows())).unwrap(), expected);
     }
 
     #[test]
@@ -367,12 +410,10 @@ mod tests {
             let copy_tags = copy_tags(key, if at % 2 == 0 { "d1" } else { "d2" });
             rows.push((key, Row { copy_tags, ..rows[0].1.clone() }));
         }
-        let bytes = encoded(&rows);
-        let mut read = Vec::new();
-        let manifest = Manifest::new("m".to_owned(), bytes);
-        let standings = manifest.read(|key, row| read.push((key.to_owned(), row))).unwrap();
+        let manifest = Manifest::decode(&encoded(&rows), "m").unwrap();
+        let read: Vec<(String, Row)> = manifest.rows().map(|(key, row)| (key.to_string(), row)).collect();
         assert_eq!(read, rows.iter().map(|(key, row)| ((*key).to_owned(), row.clone())).collect::<Vec<_>>());
-        assert_eq!(standings.as_slice(), std::slice::from_ref(&standing));
+        assert_eq!(manifest.standings().collect::<Vec<_>>(), [&*standing]);
         let held: std::collections::HashSet<_> =
             read.iter().filter_map(|(_, row)| row.copy_tags.as_ref()).map(Arc::as_ptr).collect();
         assert_eq!(held.len(), 2, "one for each deploy");
@@ -382,7 +423,7 @@ mod tests {
     fn a_manifest_of_before_there_was_compression_is_read() {
         let line = serde_json::json!({"key": "a", "size": 3, "etag": "900150983cd24fb0d6963f7d28e17f72"});
         let bytes = ndjson::encode("manifest", "d1", &Map::new(), |lines| lines.row(&line)).unwrap();
-        let (key, row) = decode(bytes).unwrap().remove(0);
+        let (key, row) = decode(&bytes.into_bytes()).unwrap().remove(0);
         assert_eq!((key.as_str(), row.size, row.compressed), ("a", 3, None));
     }
 
@@ -390,25 +431,33 @@ mod tests {
     fn rows_out_of_order_are_an_error() {
         let mut rows = rows();
         rows.swap(0, 1);
-        assert!(decode(encoded(&rows)).unwrap_err().to_string().contains("out of order"));
+        assert!(decode(&encoded(&rows)).unwrap_err().to_string().contains("out of order"));
     }
 
     #[test]
     fn whatever_is_cut_off_or_altered_is_an_error_and_never_an_empty_manifest() {
-        let bytes = encoded(&rows()).into_bytes();
+        let bytes = encoded(&rows());
         for length in 0..bytes.len() {
-            assert!(decode(bytes.slice(..length).into()).is_err(), "cut at {length}");
+            assert!(decode(&bytes[..length]).is_err(), "cut at {length}");
         }
         for at in 10..bytes.len() {
             let mut altered = bytes.to_vec();
             altered[at] ^= 0x55;
-            assert!(decode(altered.into()).is_err(), "altered at {at}");
+            assert!(decode(&altered).is_err(), "altered at {at}");
+        }
+    }
+
+    #[test]
+    fn without_rows_nothing_is_found() {
+        let none = Manifest::decode(&encoded(&[]), "m").unwrap();
+        for none in [none, Manifest::default()] {
+            assert_eq!((none.rows().count(), none.rows_between(None, Some("b")).count(), none.row("a")), (0, 0, None));
         }
     }
 
     #[test]
     fn a_plan_is_no_manifest() {
         let plan = ndjson::encode("plan", "d1", &Map::new(), |lines| lines.row(&1)).unwrap();
-        assert!(decode(plan).is_err());
+        assert!(decode(&plan.into_bytes()).is_err());
     }
 }

@@ -4,6 +4,7 @@
 //! fields that it has not. Every few rows a key is whole, so that a search need not read them all. What only few rows
 //! have is kept beside them.
 
+use crate::packed::{Packed, Place, number, push, put_number, put_text, take, text};
 use crate::record::manifest::{Row, Version};
 use shipfront_invalidation::tags::copy_tags::CopyTags;
 use shipfront_site::Key;
@@ -26,17 +27,13 @@ const CLASS: u8 = 1 << 4;
 /// It is among those that are kept whole.
 const WHOLE: u8 = 1 << 5;
 
-/// Bytes after which a new chunk begins: a single buffer would be copied as it grows, and take twice its size meanwhile.
-/// Tests have several.
-const CHUNK: usize = if cfg!(test) { 64 } else { 256 * 1024 };
-
 /// Rows by key, in key order.
 #[derive(Debug, Clone, Default)]
-pub struct PackedRows {
-    /// Each consists of whole blocks.
-    chunks: Vec<Vec<u8>>,
-    /// Where each block begins: the number of its chunk, and the place in it.
-    blocks: Vec<(u32, u32)>,
+pub(super) struct PackedRows {
+    /// In whole blocks.
+    packed: Packed,
+    /// Where each block begins.
+    blocks: Vec<Place>,
     /// What rows have in common, by number.
     headers: Vec<HeadersDigest>,
     copy_tags: Vec<Arc<CopyTags>>,
@@ -46,21 +43,25 @@ pub struct PackedRows {
 
 /// Rows as they are packed.
 #[derive(Debug, Default)]
-pub struct Packer {
+pub(super) struct Packer {
     rows: PackedRows,
     count: usize,
     last: String,
     /// The numbers of what rows have in common.
     headers: HashMap<HeadersDigest, usize>,
-    copy_tags: HashMap<*const CopyTags, usize>,
+    copy_tags: HashMap<usize, usize>,
 }
 
 impl Packer {
-    /// Adds a row, whose key must come after those of all rows before it.
-    pub fn add(&mut self, key: &str, row: Row) {
+    /// Adds a row. An error if its key does not come after those of all rows before it, or there are too many.
+    pub(super) fn add(&mut self, key: &str, row: Row) -> Result<(), String> {
+        if self.count > 0 && self.last.as_str() >= key {
+            return Err(format!("{key:?} is out of order"));
+        }
         let shared = match self.count % ROWS_A_BLOCK {
             0 => {
-                self.begin_block();
+                let (place, _) = self.rows.packed.next_place().ok_or("it has too many rows")?;
+                self.rows.blocks.push(place);
                 0
             }
             _ => shared(&self.last, key),
@@ -68,15 +69,19 @@ impl Packer {
         self.count += 1;
         self.last.truncate(shared);
         self.last.push_str(&key[shared..]);
-        let Some(out) = self.rows.chunks.last_mut() else { return };
+        let Some(out) = self.rows.packed.last_chunk() else { return Ok(()) };
         put_number(out, shared as u64);
         put_text(out, &key[shared..]);
         let Row { size, etag, content, headers, orphaned, copy_tags, compressed, error_page, version, extra } = &row;
         let is_usual = content.is_none() && compressed.is_none() && error_page.is_none() && extra.is_none();
-        let Etag::Single(digest) = etag else { return self.add_whole(row) };
-        if !is_usual {
-            return self.add_whole(row);
-        }
+        let digest = match etag {
+            Etag::Single(digest) if is_usual => digest,
+            _ => {
+                out.push(WHOLE);
+                put_number(out, push(&mut self.rows.whole, row) as u64);
+                return Ok(());
+            }
+        };
         let class = version.as_ref().and_then(|version| version.class.as_ref());
         let has = |is: bool, flag: u8| if is { flag } else { 0 };
         out.push(
@@ -99,34 +104,18 @@ impl Packer {
         if let Some(copy_tags) = copy_tags {
             let known = &mut self.rows.copy_tags;
             let number =
-                *self.copy_tags.entry(Arc::as_ptr(copy_tags)).or_insert_with(|| push(known, copy_tags.clone()));
+                *self.copy_tags.entry(Arc::as_ptr(copy_tags).addr()).or_insert_with(|| push(known, copy_tags.clone()));
             put_number(out, number as u64);
         }
         for text in version.iter().map(|version| &version.id).chain(class) {
             put_text(out, text);
         }
-    }
-
-    fn begin_block(&mut self) {
-        let chunks = &mut self.rows.chunks;
-        if chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK) {
-            // The first may be all that there is.
-            chunks.push(if chunks.is_empty() { Vec::new() } else { Vec::with_capacity(CHUNK + CHUNK / 8) });
-        }
-        let length = chunks.last().map_or(0, Vec::len);
-        self.rows.blocks.push((chunks.len() as u32 - 1, length as u32));
-    }
-
-    fn add_whole(&mut self, row: Row) {
-        let number = push(&mut self.rows.whole, row);
-        let Some(out) = self.rows.chunks.last_mut() else { return };
-        out.push(WHOLE);
-        put_number(out, number as u64);
+        Ok(())
     }
 
     /// All of them.
-    pub fn finish(mut self) -> PackedRows {
-        self.rows.chunks.last_mut().into_iter().for_each(Vec::shrink_to_fit);
+    pub(super) fn finish(mut self) -> PackedRows {
+        self.rows.packed.shrink();
         self.rows.whole.shrink_to_fit();
         self.rows
     }
@@ -134,12 +123,12 @@ impl Packer {
 
 impl PackedRows {
     /// No fewer than the number of rows, and a few more at most.
-    pub fn most_rows(&self) -> usize {
+    pub(super) fn most_rows(&self) -> usize {
         self.blocks.len() * ROWS_A_BLOCK
     }
 
     /// All rows, in key order.
-    pub fn iter(&self) -> impl Iterator<Item = (Key, Row)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Key, Row)> {
         let mut cursor = self.cursor(0);
         std::iter::from_fn(move || {
             let read = cursor.next()?;
@@ -148,8 +137,8 @@ impl PackedRows {
     }
 
     /// All rows, in key order. What was read is freed, chunk by chunk.
-    pub fn into_rows(mut self) -> impl Iterator<Item = (Key, Row)> {
-        let mut chunks = std::mem::take(&mut self.chunks).into_iter();
+    pub(super) fn into_rows(mut self) -> impl Iterator<Item = (Key, Row)> {
+        let mut chunks = std::mem::take(&mut self.packed).into_chunks();
         let (mut chunk, mut read, mut key) = (Vec::new(), 0, String::new());
         std::iter::from_fn(move || {
             if read == chunk.len() {
@@ -166,7 +155,7 @@ impl PackedRows {
     }
 
     /// The rows of the keys after one and up to another, in key order.
-    pub fn between<'a>(
+    pub(super) fn between<'a>(
         &'a self,
         after: Option<&'a str>,
         up_to: Option<&'a str>,
@@ -187,12 +176,12 @@ impl PackedRows {
     }
 
     /// The row of a key.
-    pub fn get(&self, key: &str) -> Option<Row> {
+    pub(super) fn get(&self, key: &str) -> Option<Row> {
         self.find(key).map(Read::row)
     }
 
     /// The cache tags that the object of a key carries.
-    pub fn copy_tags(&self, key: &str) -> Option<&CopyTags> {
+    pub(super) fn copy_tags(&self, key: &str) -> Option<&CopyTags> {
         match self.find(key)? {
             Read::Usual { copy_tags, .. } => copy_tags.map(|copy_tags| &**copy_tags),
             Read::Whole(row) => row.copy_tags.as_deref(),
@@ -213,22 +202,19 @@ impl PackedRows {
 
     /// The block in which a key is, if it is in any.
     fn block_of(&self, key: &str) -> usize {
-        let first = |at: &(u32, u32)| {
-            let mut rest = self.after(*at);
+        let first = |at: &Place| {
+            let mut rest = self.packed.at(*at);
             number(&mut rest).and_then(|_| text(&mut rest)).unwrap_or_default()
         };
         self.blocks.partition_point(|at| first(at) <= key).saturating_sub(1)
     }
 
-    /// A chunk from a place on.
-    fn after(&self, (chunk, place): (u32, u32)) -> &[u8] {
-        self.chunks.get(chunk as usize).and_then(|chunk| chunk.get(place as usize..)).unwrap_or_default()
-    }
-
     fn cursor(&self, block: usize) -> Cursor<'_> {
-        let start = self.blocks.get(block).copied().unwrap_or((u32::MAX, 0));
-        let next = self.chunks.get((start.0 as usize).saturating_add(1)..).unwrap_or_default();
-        Cursor { rows: self, rest: self.after(start), next: next.iter(), key: String::new() }
+        let (rest, next) = match self.blocks.get(block) {
+            Some(start) => (self.packed.at(*start), self.packed.after(*start)),
+            None => (&[][..], [].iter()),
+        };
+        Cursor { rows: self, rest, next, key: String::new() }
     }
 }
 
@@ -303,51 +289,6 @@ fn shared(one: &str, other: &str) -> usize {
     (0..=bytes).rev().find(|&at| other.is_char_boundary(at)).unwrap_or(0)
 }
 
-/// Adds to a list, and gives the place.
-pub(crate) fn push<T>(list: &mut Vec<T>, item: T) -> usize {
-    list.push(item);
-    list.len() - 1
-}
-
-/// Writes a number in as few bytes as it takes, seven bits in each.
-pub(crate) fn put_number(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
-pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
-    put_number(out, text.len() as u64);
-    out.extend(text.as_bytes());
-}
-
-pub(crate) fn number(rest: &mut &[u8]) -> Option<usize> {
-    let (mut number, mut shift) = (0_u64, 0);
-    loop {
-        let byte = take::<1>(rest)?[0];
-        number |= u64::from(byte & 0x7f).checked_shl(shift)?;
-        if byte < 0x80 {
-            return usize::try_from(number).ok();
-        }
-        shift += 7;
-    }
-}
-
-pub(crate) fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
-    let (taken, after) = rest.split_first_chunk::<N>()?;
-    *rest = after;
-    Some(*taken)
-}
-
-pub(crate) fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
-    let length = number(rest)?;
-    let (text, after) = rest.split_at_checked(length)?;
-    *rest = after;
-    std::str::from_utf8(text).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -385,7 +326,7 @@ mod tests {
 
     fn packed(rows: &BTreeMap<String, Row>) -> PackedRows {
         let mut packer = Packer::default();
-        rows.iter().for_each(|(key, row)| packer.add(key, row.clone()));
+        rows.iter().for_each(|(key, row)| packer.add(key, row.clone()).unwrap());
         packer.finish()
     }
 
@@ -413,6 +354,17 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_does_not_come_after_the_others_is_refused() {
+        let mut packer = Packer::default();
+        let mut add = |key: &str| packer.add(key, Row::new(1, Etag::Single([7; 16])));
+        assert_eq!((add(""), add("b")), (Ok(()), Ok(())));
+        for key in ["b", "a", ""] {
+            assert_eq!(add(key), Err(format!("{key:?} is out of order")));
+        }
+        assert_eq!(add("c"), Ok(()));
+    }
+
+    #[test]
     fn a_usual_row_takes_few_bytes_beyond_its_digest() {
         let rows: BTreeMap<String, Row> = (0..10_000_u64)
             .map(|number| {
@@ -421,7 +373,7 @@ mod tests {
                 (format!("blog/2026/11/post-{number:05}/index.html"), Row { headers, ..Row::new(1_000 + number, etag) })
             })
             .collect();
-        let bytes: usize = packed(&rows).chunks.iter().map(Vec::len).sum();
+        let bytes: usize = packed(&rows).packed.len();
         assert!(bytes < 50 * rows.len(), "{bytes} bytes for {} rows", rows.len());
     }
 }

@@ -190,12 +190,6 @@ impl Session {
         self.snapshot.manifest.take()
     }
 
-    /// The session without the manifest, which is most of it.
-    pub fn without_manifest(mut self) -> Session {
-        self.snapshot.manifest = None;
-        self
-    }
-
     /// The newer build of the same project in the record, if there is one.
     pub fn superseding(&self, build: Option<&Build>) -> Option<&Build> {
         self.snapshot.state.build.as_ref().filter(|_| self.snapshot.state.supersedes(build))

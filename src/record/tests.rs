@@ -102,10 +102,8 @@ proptest! {
         add(&mut lines[0], &of_head);
         add(&mut lines[1], &of_rows.0);
         add(&mut lines[2], &of_rows.1);
-        let read = Manifest::new("m".to_owned(), zipped(&lines).into());
-        let mut rows = Vec::new();
-        read.read(|key, row| rows.push((key.to_owned(), row))).unwrap();
-        let written = manifest::encode("d1", &read.extra(), rows.iter().map(|(key, row)| (key.as_str(), row))).unwrap();
+        let read = Manifest::decode(&zipped(&lines), "m").unwrap();
+        let written = manifest::encode("d1", read.extra(), read.rows()).unwrap();
         prop_assert_eq!(unzipped(&written.into_bytes()), lines);
     }
 
@@ -118,7 +116,7 @@ proptest! {
         ];
         add(&mut lines[1], &extras);
         let intent = Intent::new("d2", &[], PathCount::new(Timestamp::UNIX_EPOCH, 0), None);
-        let read = intent::decode(&intent, zipped(&lines).into(), "a plan").unwrap();
+        let read = intent::decode(&intent, &zipped(&lines), "a plan").unwrap();
         let written = intent::encode("d2", read.pending.iter().map(Cow::Borrowed)).unwrap();
         prop_assert_eq!(unzipped(&written.into_bytes()), lines);
     }
@@ -129,14 +127,12 @@ fn a_row_that_has_an_object_no_more_loses_what_was_beside_its_fields() {
     let mut lines = manifest();
     lines[1]["error_page"]["later"] = 1.into();
     lines[1]["compressed"]["later"] = 2.into();
-    let read = Manifest::new("m".to_owned(), zipped(&lines).into());
-    let mut rows = Vec::new();
-    read.read(|key, row| rows.push((key.to_owned(), manifest::Row { error_page: None, ..row }))).unwrap();
-    let none = Map::new();
-    let written = manifest::encode("d1", &none, rows.iter().map(|(key, row)| (key.as_str(), row))).unwrap();
+    let read = Manifest::decode(&zipped(&lines), "m").unwrap();
+    let rows = read.rows().map(|(key, row)| (key, manifest::Row { error_page: None, ..row }));
+    let written = manifest::encode("d1", &Map::new(), rows).unwrap();
     let written = unzipped(&written.into_bytes());
     assert_eq!((&written[1]["error_page"], &written[1]["compressed"]["later"]), (&Value::Null, &json!(2)));
-    Manifest::new("m".to_owned(), zipped(&written).into()).read(|_, _| {}).unwrap();
+    Manifest::decode(&zipped(&written), "m").unwrap();
 }
 
 #[test]

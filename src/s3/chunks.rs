@@ -1,5 +1,5 @@
-//! The bytes of a file of the record, in pieces: a single buffer would be copied as it grows, and take twice its size
-//! meanwhile. A reader frees each piece after it; the body of a request keeps all of them, to be sent again.
+//! The bytes of a file of the record, as it is written, in pieces: a single buffer would be copied as it grows, and take
+//! twice its size meanwhile.
 
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use bytes::{Buf, Bytes};
@@ -7,7 +7,7 @@ use bytes_utils::SegmentedBuf;
 use http_body::{Body, Frame, SizeHint};
 use shipfront_site::etag::{Digest as _, Md5};
 use std::convert::Infallible;
-use std::io::{self, BufRead, Write};
+use std::io::{self, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -32,11 +32,6 @@ impl Chunks {
     /// All of them in one piece, for files that are small.
     pub fn into_bytes(mut self) -> Bytes {
         self.0.copy_to_bytes(self.len())
-    }
-
-    /// Reads them, and frees what was read, unless there is a clone.
-    pub fn into_reader(self) -> impl BufRead {
-        self.0.reader()
     }
 
     /// Their MD5.
@@ -136,7 +131,6 @@ impl Write for ChunksWriter {
 mod tests {
     use super::*;
     use shipfront_site::etag::md5;
-    use std::io::Read as _;
 
     fn written(length: usize) -> (Vec<u8>, Chunks) {
         let bytes: Vec<u8> = (0..length).map(|at| at as u8).collect();
@@ -153,9 +147,6 @@ mod tests {
             assert_eq!((chunks.len(), chunks.is_empty()), (length, length == 0));
             assert_eq!(chunks.0.segments(), length.div_ceil(PIECE));
             assert_eq!(chunks.md5(), md5(&bytes));
-            let mut read = Vec::new();
-            chunks.clone().into_reader().read_to_end(&mut read).unwrap();
-            assert_eq!(read, bytes);
             assert_eq!(chunks.clone().into_bytes(), bytes);
             assert_eq!(chunks.size_hint().exact(), Some(length as u64));
             let body = chunks.into_body();
@@ -171,16 +162,5 @@ mod tests {
         for body in [body, again] {
             assert_eq!(ByteStream::new(body).collect().await.unwrap().into_bytes(), bytes);
         }
-    }
-
-    #[test]
-    fn what_was_read_is_freed() {
-        let (_, chunks) = written(4 * PIECE);
-        let first = chunks.0.clone().into_inner().pop_front().unwrap();
-        let mut reader = chunks.into_reader();
-        assert!(!first.is_unique());
-        let mut piece = [0; PIECE];
-        reader.read_exact(&mut piece).unwrap();
-        assert!(first.is_unique());
     }
 }

@@ -1,25 +1,38 @@
 //! Small objects, read with S3's own time and written conditionally: the basis of a lock.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::s3::chunks::{Chunks, ChunksWriter};
+use crate::s3::chunks::Chunks;
 use crate::s3::{BASE64, Bucket};
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use base64::Engine as _;
 use jiff::Timestamp;
 use shipfront_site::etag::md5;
-use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+/// What is made of an object's bytes as they arrive.
+pub trait Sink {
+    /// Takes the next bytes; an error ends the download.
+    fn take(&mut self, bytes: &[u8]) -> Result<()>;
+}
+
+impl Sink for Vec<u8> {
+    fn take(&mut self, bytes: &[u8]) -> Result<()> {
+        self.extend(bytes);
+        Ok(())
+    }
+}
+
 /// An object that was read.
 #[derive(Debug, Clone)]
-pub struct Fetched {
-    /// Its bytes.
-    pub body: Chunks,
+pub struct Fetched<S> {
+    /// Its bytes, or what was made of them.
+    pub body: S,
     /// Its ETag as S3 returned it, including quotation marks.
     pub etag: String,
     /// When it was written, by S3's clock.
@@ -55,47 +68,51 @@ const TRIES: u32 = 4;
 
 impl Bucket {
     /// Reads an object of at most this many bytes, if it exists.
-    pub async fn get(&self, key: &str, most: u64) -> Result<Option<Fetched>> {
-        self.get_at(key, most).await.map(|(found, _)| found)
+    pub async fn get(&self, key: &str, most: u64) -> Result<Option<Fetched<Vec<u8>>>> {
+        self.get_at(key, most, Vec::new).await.map(|(found, _)| found)
     }
 
-    /// Reads an object of at most this many bytes, if it exists, and S3's clock in any case.
-    pub async fn get_at(&self, key: &str, most: u64) -> Result<(Option<Fetched>, Timestamp)> {
+    /// Reads an object of at most this many bytes, if it exists, and S3's clock in any case. `sink` takes the bytes; it
+    /// is called again for a response that broke off.
+    pub async fn get_at<S: Sink>(
+        &self,
+        key: &str,
+        most: u64,
+        sink: impl Fn() -> S,
+    ) -> Result<(Option<Fetched<S>>, Timestamp)> {
         let mut tries = TRIES;
         loop {
             tries -= 1;
             // The SDK retries only until a response has begun.
-            match self.get_once(key, most).await? {
-                (Some(Err(BrokeOff(_))), _) if tries > 0 => {}
-                (Some(Err(BrokeOff(error))), _) => return Err(error),
-                (Some(Ok(found)), read) => return Ok((Some(found), read)),
-                (None, read) => return Ok((None, read)),
+            let (answer, read) = self.request(key).await?;
+            let Some(answer) = answer else { return Ok((None, read)) };
+            let modified = answer.last_modified.map_or(0, |modified| modified.secs());
+            let (modified, etag) = (time(modified), answer.e_tag.unwrap_or_default());
+            match self.collect(key, answer.body, most, sink()).await? {
+                Err(BrokeOff(_)) if tries > 0 => {}
+                Err(BrokeOff(error)) => return Err(error),
+                Ok(body) => return Ok((Some(Fetched { body, etag, modified, read }), read)),
             }
         }
     }
 
-    /// Requests an object once; returns the result of reading it, if it exists.
-    async fn get_once(&self, key: &str, most: u64) -> Result<(Option<Result<Fetched, BrokeOff>>, Timestamp)> {
+    /// Requests an object once; returns the beginning of the response, if the object exists, and S3's clock.
+    async fn request(&self, key: &str) -> Result<(Option<GetObjectOutput>, Timestamp)> {
         let date = Arc::new(AtomicI64::new(0));
-        let time = |seconds| Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
         let request = self.client.get_object().bucket(self.target.bucket()).key(self.target.full_key(key));
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
         let answer = match request.customize().interceptor(ReadDate(date.clone())).send().await {
-            Ok(answer) => answer,
-            Err(error) if error.code() == Some("NoSuchKey") => return Ok((None, time(date.load(Ordering::Relaxed)))),
+            Ok(answer) => Some(answer),
+            Err(error) if error.code() == Some("NoSuchKey") => None,
             Err(error) => {
                 let error = self.explain_key("GetObject", key, error);
-                if error.kind() == ErrorKind::AccessDenied && self.is_absent(key).await {
-                    return Ok((None, time(date.load(Ordering::Relaxed))));
+                if error.kind() != ErrorKind::AccessDenied || !self.is_absent(key).await {
+                    return Err(error);
                 }
-                return Err(error);
+                None
             }
         };
-        let modified = answer.last_modified.map_or(0, |modified| modified.secs());
-        let etag = answer.e_tag.unwrap_or_default();
-        let body = self.collect(key, answer.body, most).await?;
-        let read = time(date.load(Ordering::Relaxed));
-        Ok((Some(body.map(|body| Fetched { body, etag, modified: time(modified), read })), read))
+        Ok((answer, time(date.load(Ordering::Relaxed))))
     }
 
     /// Whether there is certainly no object with this key. A listing shows that if a 403 leaves it open: S3 does
@@ -108,9 +125,15 @@ impl Bucket {
         answer.contents.unwrap_or_default().first().is_none_or(|first| first.key.as_deref() != Some(full.as_str()))
     }
 
-    /// The bytes of a response, whatever length it announced.
-    async fn collect(&self, key: &str, mut body: ByteStream, most: u64) -> Result<Result<Chunks, BrokeOff>> {
-        let mut collected = ChunksWriter::default();
+    /// Reads the bytes of a response, whatever length it announced.
+    async fn collect<S: Sink>(
+        &self,
+        key: &str,
+        mut body: ByteStream,
+        most: u64,
+        mut sink: S,
+    ) -> Result<Result<S, BrokeOff>> {
+        let mut read = 0;
         while let Some(chunk) = body.next().await {
             let chunk = match chunk {
                 Ok(chunk) => chunk,
@@ -119,15 +142,16 @@ impl Bucket {
                     return Ok(Err(BrokeOff(Error::failed(message))));
                 }
             };
-            if (collected.len() + chunk.len()) as u64 > most {
+            read += chunk.len() as u64;
+            if read > most {
                 let what = format!("s3://{}/{}", self.target.bucket(), self.target.full_key(key));
                 return Err(Error::refused(format!("{what} has more than {most} bytes")).hint(
                     "files of a deploy record are never that large: restore it from a version of the bucket, or remove it",
                 ));
             }
-            collected.write_all(&chunk).map_err(|error| Error::failed(format!("reading {key}: {error}")))?;
+            sink.take(&chunk)?;
         }
-        Ok(Ok(collected.finish()))
+        Ok(Ok(sink))
     }
 
     /// Writes an object if a condition holds.
@@ -155,6 +179,11 @@ impl Bucket {
         let answer = request.send().await;
         answer.map(|_| ()).map_err(|error| self.explain_key("PutObject", key, error))
     }
+}
+
+/// A time of S3's clock.
+fn time(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// Another write came first (412), came at the same time (409), or the object to replace is gone (404).

@@ -3,12 +3,11 @@
 use crate::deploy::change::Change;
 use crate::deploy::diff::{Local, Pair};
 use crate::deploy::entry::Entry;
-use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::plan::Plan;
 use crate::deploy::preview::Question;
 use crate::deploy::walk::Walk;
 use crate::open_files;
-use crate::record::manifest::Row;
+use crate::record::manifest::{Manifest, Row};
 use rayon::prelude::*;
 use shipfront_site::Key;
 use shipfront_site::compression;
@@ -21,7 +20,7 @@ type ByDigest = HashMap<Etag, Vec<Key>>;
 /// The uploads whose bytes production has, though not the key, each with the object that has them.
 ///
 /// Blocking, on all cores. Results are compared again like any other object: this only says where to look.
-pub(super) fn moved(plan: &Plan, production: &ManifestIndex, walk: &Walk) -> Vec<Question> {
+pub(super) fn moved(plan: &Plan, production: &Manifest, walk: &Walk) -> Vec<Question> {
     let (mut by_digest, mut sizes) = (ByDigest::new(), HashSet::new());
     for (key, row) in production.rows() {
         let digest = row.compressed.as_ref().map_or(row.content(), |compressed| &compressed.source);
@@ -46,7 +45,7 @@ pub(super) fn moved(plan: &Plan, production: &ManifestIndex, walk: &Walk) -> Vec
 }
 
 /// The object that equals a file, with headers that the file may get.
-fn same((by_digest, production): (&ByDigest, &ManifestIndex), walk: &Walk, file: &Entry) -> Option<(Key, Row)> {
+fn same((by_digest, production): (&ByDigest, &Manifest), walk: &Walk, file: &Entry) -> Option<(Key, Row)> {
     let path = file.path(&walk.root);
     // An unreadable file is reported when it is uploaded.
     let digested = compression::digest(file.size, &[], || open_files::open(&path)).ok()?;

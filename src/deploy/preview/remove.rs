@@ -6,12 +6,11 @@ use crate::deploy::diff::{self, Content, Decision, HeadersMatch, PruneAfter, Rul
 use crate::deploy::discover::Discovered;
 use crate::deploy::head_check::Inspected;
 use crate::deploy::list;
-use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::outcomes::Outcomes;
 use crate::deploy::plan::Plan;
 use crate::deploy::planned::{Planned, Recovered};
 use crate::deploy::walk::{Unknown, Walk};
-use crate::deploy::{Deploy, new_deploy_id, on_cores};
+use crate::deploy::{Deploy, new_deploy_id};
 use crate::error::{Error, Result};
 use crate::record::preview::no_preview;
 use crate::record::session::Session;
@@ -111,11 +110,7 @@ impl Deploy<'_> {
     /// The removal of all owned objects, as a deploy of an empty source would decide it, and the keys of the
     /// others.
     async fn owned(&self, discovered: &mut Discovered) -> Result<(Planned, Vec<String>)> {
-        let manifest = discovered.session.as_mut().and_then(Session::take_manifest);
-        let index = match manifest {
-            Some(manifest) => on_cores(move || ManifestIndex::read(manifest, 0)).await??,
-            None => ManifestIndex::default(),
-        };
+        let index = discovered.session.as_mut().and_then(Session::take_manifest).unwrap_or_default();
         let bucket = &discovered.bucket;
         let ask = |start: Start| {
             let bucket = bucket.clone();

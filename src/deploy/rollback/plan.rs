@@ -7,17 +7,17 @@ use crate::deploy::discover::Discovered;
 use crate::deploy::error_pages;
 use crate::deploy::guards::Guards;
 use crate::deploy::head_check::Inspected;
-use crate::deploy::manifest_index::{ManifestIndex, join};
 use crate::deploy::plan::{NextRow, Plan};
 use crate::deploy::planned::{Planned, Recovered};
 use crate::deploy::rollback::live_objects::{LiveObject, Part};
 use crate::deploy::rollback::look::{Known, Looked, Looker, Missing, Origin};
 use crate::deploy::rollback::{Rollback, SourceDeploy};
 use crate::deploy::settings::Settings;
+use crate::deploy::sorted::join;
 use crate::deploy::walk::Unknown;
 use crate::error::{Error, Result};
 use crate::record::history::name;
-use crate::record::manifest::{ErrorPage, Row};
+use crate::record::manifest::{ErrorPage, Manifest, Row};
 use crate::record::session::Session;
 use crate::s3::head::Head;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -41,9 +41,9 @@ pub(super) struct Planning<'a> {
     pub settings: &'a Settings,
     pub discovered: &'a Discovered,
     /// What was last deployed.
-    pub live: &'a ManifestIndex,
+    pub live: &'a Manifest,
     /// What the site to restore had.
-    pub earlier: &'a ManifestIndex,
+    pub earlier: &'a Manifest,
     /// The site to restore.
     pub source_deploy: &'a Arc<SourceDeploy>,
     pub rollback: &'a Rollback,
@@ -114,7 +114,7 @@ impl Planning<'_> {
     }
 
     /// The plan with what it is made from.
-    pub(super) fn planned(discovered: &Discovered, plan: Plan, live: ManifestIndex) -> Planned {
+    pub(super) fn planned(discovered: &Discovered, plan: Plan, live: Manifest) -> Planned {
         let recovered = discovered
             .unfinished()
             .map(|unfinished| Recovered { deploy: unfinished.deploy.clone(), keys: unfinished.pending.len() as u64 });

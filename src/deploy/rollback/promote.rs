@@ -1,12 +1,11 @@
 //! What a preview left, as the source of a promotion: its manifest, and the objects at the locations that it names.
 
-use crate::deploy::manifest_index::ManifestIndex;
+use crate::deploy::Deploy;
 use crate::deploy::rollback::look::{Missing, Origin as Found};
 use crate::deploy::rollback::{Promoted, SourceDeploy};
-use crate::deploy::{Deploy, on_cores};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Place;
-use crate::record::manifest::Row;
+use crate::record::manifest::{Manifest, Row};
 use crate::record::preview::{no_preview, other_name, overlap};
 use crate::record::session::Session;
 use crate::s3::Bucket;
@@ -79,7 +78,7 @@ impl Deploy<'_> {
         &self,
         preview: &Promoted,
         production: &Session,
-    ) -> Result<(SourceDeploy, ManifestIndex)> {
+    ) -> Result<(SourceDeploy, Manifest)> {
         let Promoted { name, target, deploy } = preview;
         let site = &self.settings.target;
         if overlap(target, site) {
@@ -149,9 +148,8 @@ impl Deploy<'_> {
             return unfinished("no deploy of it has finished".to_owned());
         };
         let rules = manifest.rules();
-        let rows = on_cores(move || ManifestIndex::read(manifest, 0)).await??;
         let preview = Some(origin(&deployed.deploy));
-        Ok((SourceDeploy { deployed, has_copies: false, rules, preview }, rows))
+        Ok((SourceDeploy { deployed, has_copies: false, rules, preview }, manifest))
     }
 
     /// Refuses a preview that was deployed again since it was read.

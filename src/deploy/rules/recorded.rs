@@ -5,12 +5,12 @@
 use crate::cloudfront::Distributions;
 use crate::deploy::Settings;
 use crate::deploy::headers_and_redirects::keys_of;
-use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::rules::keys::prefix;
 use crate::deploy::rules::{
     Files, Found, Source, guard_readable, inactive, is_optional, not_active, owned_functions, unplaced,
 };
 use crate::error::Result;
+use crate::record::manifest::Manifest;
 use crate::record::rules::RecordedRules;
 use shipfront_invalidation::Viewers;
 use shipfront_site::Warning;
@@ -31,7 +31,7 @@ pub(in crate::deploy) async fn find_recorded(
     viewers: &Viewers,
     distributions: &Distributions,
     (of, live, recorded): (RulesOf, Option<RecordedRules>, Option<&RecordedRules>),
-    rows: &ManifestIndex,
+    rows: &Manifest,
 ) -> Result<Found> {
     let nothing = |warning: Option<Warning>| Ok(Found { plan: None, warnings: warning.into_iter().collect() });
     let stay = |why: &str| {
@@ -78,7 +78,7 @@ pub(in crate::deploy) async fn find_recorded(
 }
 
 /// The keys of the site's files, as in a deploy of its source, and the number of redirects that are not objects.
-fn keys(files: &Files, rows: &ManifestIndex) -> (Vec<String>, usize) {
+fn keys(files: &Files, rows: &Manifest) -> (Vec<String>, usize) {
     let of_redirects: Vec<Vec<String>> =
         files.redirects.rules.iter().filter_map(keys_of).map(|(_, keys)| keys).collect();
     let may_redirect: HashSet<&str> = of_redirects.iter().flatten().map(String::as_str).collect();

@@ -16,7 +16,7 @@ use crate::lambda::object_events::site::Found;
 use crate::record::Place;
 use crate::record::external_writes::ExternalWrites;
 use crate::record::intent::{PendingAction, PendingChange};
-use crate::record::manifest::Row;
+use crate::record::manifest::{Manifest, Row};
 use crate::record::session::Session;
 use crate::s3::head::Head;
 use crate::s3::{Bucket, Start};
@@ -72,34 +72,28 @@ impl Changes {
 struct Site {
     prefix: String,
     session: Session,
+    /// Whether a deploy was ever completed.
+    has_manifest: bool,
     /// The manifest's rows for the keys with events, by the key below the prefix.
     rows: HashMap<String, Row>,
 }
 
 impl Site {
-    /// Reads the manifest row by row: complete rows for keys with events, only the names of others.
-    fn new(target: &Target, session: Session, has_events: impl Fn(&str) -> bool, others: &mut Keys) -> Result<Site> {
-        let prefix = target.prefix().to_owned();
-        let mut site = Site { prefix, session, rows: HashMap::new() };
-        let before = others.ends.len();
-        let read = site.session.manifest().map(|manifest| {
-            let mut full_key = String::new();
-            manifest.read(|key, row| {
-                full_key.clear();
-                full_key.push_str(&site.prefix);
-                full_key.push_str(key);
-                if has_events(&full_key) {
-                    site.rows.insert(key.to_owned(), row);
-                } else {
-                    others.push(&full_key);
-                }
-            })
-        });
-        if let Some(Err(error)) = read {
-            others.truncate(before);
-            return Err(error);
+    /// Keeps complete rows of the manifest for keys with events, and only the names of others.
+    fn new(target: &Target, mut session: Session, has_events: impl Fn(&str) -> bool, others: &mut Keys) -> Site {
+        let (prefix, manifest) = (target.prefix().to_owned(), session.take_manifest());
+        let (has_manifest, mut rows, mut full_key) = (manifest.is_some(), HashMap::new(), String::new());
+        for (key, row) in manifest.into_iter().flat_map(Manifest::into_rows) {
+            full_key.clear();
+            full_key.push_str(&prefix);
+            full_key.push_str(&key);
+            if has_events(&full_key) {
+                rows.insert(key.to_string(), row);
+            } else {
+                others.push(&full_key);
+            }
         }
-        Ok(site)
+        Site { prefix, session, has_manifest, rows }
     }
 
     /// Whether a running deploy does all of this itself.
@@ -133,11 +127,6 @@ impl Keys {
     fn push(&mut self, key: &str) {
         self.text.push_str(key);
         self.ends.push(self.text.len());
-    }
-
-    fn truncate(&mut self, count: usize) {
-        self.ends.truncate(count);
-        self.text.truncate(self.ends.last().copied().unwrap_or(0));
     }
 
     /// In the order in which they were added.
@@ -191,7 +180,7 @@ pub(super) async fn dedupe(
             Some((at, key, _)) if sites[at].is_deploying(key, events) => left += 1,
             Some((at, key, Some(row))) => described[at].push((key, row, events)),
             place => {
-                all_in_sites &= place.is_some_and(|(at, ..)| sites[at].session.manifest().is_some());
+                all_in_sites &= place.is_some_and(|(at, ..)| sites[at].has_manifest);
                 changes.changed.push(full_key.clone());
             }
         }
@@ -210,7 +199,7 @@ pub(super) async fn dedupe(
     }
     let used = sites.iter().map(|site| site.session.paths_used()).reduce(u64::saturating_add);
     let viewers = Viewers::new(&found.shapes, found.bucket.target(), policy.counting(used));
-    changes.counter = sites.into_iter().next().map(|site| site.session.without_manifest());
+    changes.counter = sites.into_iter().next().map(|site| site.session);
     Ok(Deduped { changes, viewers, unchanged, warnings, left })
 }
 
@@ -297,14 +286,10 @@ async fn sites(
     let mut sites = Vec::new();
     for (target, place) in places(entry_point, bucket).await? {
         let at = bucket.place(&entry_point.aws, &target).await?;
-        let read = match Session::open(&entry_point.aws, &at, &place).await {
-            Ok(None) => continue,
-            Ok(Some(session)) => Ok(session),
-            Err(error) => Err(error),
-        };
         let has_events = |key: &str| keys.contains_key(key);
-        match read.and_then(|session| Site::new(&target, session, has_events, others)) {
-            Ok(site) => sites.push(site),
+        match Session::open(&entry_point.aws, &at, &place).await {
+            Ok(None) => {}
+            Ok(Some(session)) => sites.push(Site::new(&target, session, has_events, others)),
             Err(error) if is_closed(&error) || error.kind() == ErrorKind::Refused => {
                 warnings.push(Warning::new(
                     format_args!("every change is invalidated, because the record cannot be read: {error}"),
