@@ -2,9 +2,9 @@
 
 /// Bytes after which a new chunk begins: a single buffer would be copied as it grows, and take twice its size meanwhile.
 /// Tests have several.
-const CHUNK: usize = if cfg!(test) { 64 } else { 256 * 1024 };
-/// Room beyond that in each chunk, for what begins before its end.
-const BEYOND: usize = CHUNK / 32;
+const CHUNK: usize = if cfg!(test) { 64 } else { 248 * 1024 };
+/// Room beyond that in each chunk, for what begins before its end: together, a size that an allocator need not round up.
+const BEYOND: usize = CHUNK / 31;
 
 /// Items in bytes, each as a whole in one chunk.
 #[derive(Debug, Clone, Default)]
