@@ -264,7 +264,7 @@ impl Deploy<'_> {
         ))
     }
 
-    /// Checks everything that differs, and decides. The rows of the earlier deploy are not needed after that.
+    /// Checks everything that differs, and decides.
     async fn bring_back(
         &self,
         discovered: &mut Discovered,
@@ -273,9 +273,8 @@ impl Deploy<'_> {
         rollback: &Rollback,
     ) -> Result<Planned> {
         let live = discovered.session.as_mut().and_then(Session::take_manifest).unwrap_or_default();
-        let (settings, live_rows, earlier) = (self.settings, &live, &earlier);
-        let planning = Planning { settings, discovered, live: live_rows, earlier, source_deploy, rollback };
-        let plan = self.timeline.during("compare", planning.plan()).await?;
+        let planning = Planning { settings: self.settings, discovered, live: &live, source_deploy, rollback };
+        let plan = self.timeline.during("compare", planning.plan(earlier)).await?;
         self.guard_preview(source_deploy).await?;
         let refused = source_deploy.preview.as_ref().and_then(|_| planning.refusal(&plan));
         let planned = Planned { refused, ..Planning::planned(discovered, plan, live) }.choose_items(discovered);

@@ -42,8 +42,6 @@ pub(super) struct Planning<'a> {
     pub discovered: &'a Discovered,
     /// What was last deployed.
     pub live: &'a Manifest,
-    /// What the site to restore had.
-    pub earlier: &'a Manifest,
     /// The site to restore.
     pub source_deploy: &'a Arc<SourceDeploy>,
     pub rollback: &'a Rollback,
@@ -55,16 +53,19 @@ struct Obstacles {
     /// What cannot be brought back, and why the first cannot.
     missing: Vec<Key>,
     why: Option<Missing>,
+    /// Whether any object to bring back has a recorded version.
+    has_versions: bool,
     /// What others wrote or deleted since.
     foreign: Vec<Key>,
 }
 
 impl Planning<'_> {
-    /// The plan, once everything that differs was checked.
-    pub(super) async fn plan(&self) -> Result<Plan> {
+    /// The plan, once everything that differs was checked. What the site to restore had is freed as it is read: the plan
+    /// grows meanwhile.
+    pub(super) async fn plan(&self, earlier: Manifest) -> Result<Plan> {
         let unknown = Unknown::default();
         let rules = self.rules(&unknown);
-        if self.keys().any(|(_, known)| known.source_deploy.is_some() && !known.is_same())
+        if self.keys(earlier.rows()).any(|(_, known)| known.source_deploy.is_some() && !known.is_same())
             && !self.discovered.bucket.has_no_acls().await?
         {
             let message = "objects of the bucket may have ACLs, which a copy would lose; nothing was changed";
@@ -79,7 +80,8 @@ impl Planning<'_> {
             concurrency: self.settings.concurrency,
             permits: Semaphore::new(self.settings.concurrency.max(1)),
         });
-        let keys = self.keys().map(|(key, known)| {
+        let mut plan = Plan::with_room(self.live.most_rows().max(earlier.most_rows()));
+        let keys = self.keys(earlier.into_rows()).map(|(key, known)| {
             let is_checked = !known.is_same()
                 && (known.source_deploy.is_some() || known.is_pending || self.goes(&key, &known, &rules));
             (key, known, is_checked)
@@ -88,13 +90,13 @@ impl Planning<'_> {
         // In the order of the keys, each decided as soon as its part was looked at: what S3 says of a million is not held.
         let mut looking = pin!(looking.buffered(PARTS));
         let pages: HashSet<String> = self.discovered.viewers.error_page_keys().into_iter().collect();
-        let mut plan = Plan::with_room(self.live.most_rows().max(self.earlier.most_rows()));
         let (mut obstacles, common) = (Obstacles::default(), Shared::default());
         while let Some(part) = looking.try_next().await? {
             for (key, known, looked) in part {
                 if let Some(looked) = &looked {
                     self.note_obstacles(&mut obstacles, &key, &known, looked);
                 }
+                obstacles.has_versions |= known.source_deploy.as_ref().is_some_and(|row| row.version.is_some());
                 let is_page = pages.contains(key.as_str());
                 match (&known.source_deploy, looked) {
                     (Some(row), Some(looked)) => {
@@ -177,11 +179,11 @@ impl Planning<'_> {
 
     /// All keys that the record knows, in order. Objects that had already left the source by then are not part of
     /// the earlier site.
-    fn keys(&self) -> impl Iterator<Item = (Key, Known)> {
+    fn keys(&self, earlier: impl Iterator<Item = (Key, Row)>) -> impl Iterator<Item = (Key, Known)> {
         let unfinished = self.discovered.unfinished();
         let pending = unfinished.into_iter().flat_map(|unfinished| &unfinished.pending);
         let pending = pending.map(|pending| (Key::from(pending.key.as_str()), ()));
-        let source_deploy = self.earlier.rows().filter(|(_, row)| row.orphaned.is_none());
+        let source_deploy = earlier.filter(|(_, row)| row.orphaned.is_none());
         let recorded = join(self.live.rows(), source_deploy, |live, source_deploy| {
             Some(Known { live, source_deploy, is_pending: false })
         });
@@ -247,7 +249,6 @@ impl Planning<'_> {
         }
         let deploy = name(&self.source_deploy.deployed);
         let message = format!("{count} of deploy {deploy} cannot be restored: {}; nothing was changed", listed(names));
-        let versioned = self.earlier.rows().any(|(_, row)| row.version.is_some());
         let hint = match why {
             Missing::Archived => {
                 "a lifecycle rule moved the versions to an archive: restore them, or deploy the old build"
@@ -255,7 +256,7 @@ impl Planning<'_> {
             Missing::Unlisted => {
                 "their version IDs are unknown: allow s3:ListBucketVersions on the bucket, so that shipfront can find them"
             }
-            Missing::Gone if versioned => {
+            Missing::Gone if obstacles.has_versions => {
                 "a lifecycle rule may have removed the versions ('shipfront doctor' shows it): choose a newer deploy, or \
                  deploy the old build"
             }
