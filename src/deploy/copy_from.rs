@@ -210,7 +210,7 @@ mod tests {
             };
             packed.add(&key, at, from);
         }
-        assert_eq!(packed.packed.len(), 1000 * (1 + 16 + 1 + 1 + 32));
+        assert_eq!(packed.packed.bytes(), 1000 * (1 + 16 + 1 + 1 + 32));
         assert!(packed.whole.is_empty() && packed.common.len() == 1);
     }
 }

@@ -201,7 +201,7 @@ mod tests {
             packed.set(1000 + at, ChangeOutcome::Copied(Copied { etag, version: None }));
             packed.set(2000 + at, ChangeOutcome::Removed);
         }
-        assert_eq!(packed.packed.len(), 1000 * (1 + 16 + 1 + 1 + 32) + 1000 * (1 + 16));
+        assert_eq!(packed.packed.bytes(), 1000 * (1 + 16 + 1 + 1 + 32) + 1000 * (1 + 16));
         assert!(packed.whole.is_empty() && packed.headers.len() == 1 && packed.slots.capacity() == 4000);
     }
 

@@ -21,9 +21,9 @@ use std::io::{self, BufRead, BufWriter, Write};
 const LONGEST_LINE: u64 = 64 * 1024;
 /// What any file may take unpacked, in bytes: the rows of half a million objects. Tests have fewer.
 const MOST_UNPACKED: u64 = if cfg!(test) { 1024 * 1024 } else { 128 * 1024 * 1024 };
-/// What each packed byte may take in addition. Rows differ at least in their keys: those of files with the same contents
-/// take 38 times their packed size, others 6 times.
-const UNPACKED_A_BYTE: u64 = 48;
+/// What each packed byte may take in addition. Rows differ at least in their keys: usual ones take 6 times their packed
+/// size, and long ones of files with the same contents 70 times.
+const UNPACKED_A_BYTE: u64 = 128;
 
 #[derive(Serialize, Deserialize)]
 struct Header {
@@ -121,6 +121,10 @@ impl<R: Rows> Sink for Reader<R> {
         self.unpacker.get_mut().packed += bytes.len() as u64;
         match self.unpacker.write_all(bytes) {
             Ok(()) => Ok(()),
+            // What it does not take comes after the end of the compressed bytes.
+            Err(error) if error.kind() == io::ErrorKind::WriteZero => {
+                Err(self.unpacker.get_mut().broken(&"something comes after its end"))
+            }
             Err(error) => Err(self.unpacker.get_mut().failure(&error)),
         }
     }
@@ -230,9 +234,13 @@ pub(super) fn read_all<R: Rows>(bytes: &[u8], what: &str, rows: R) -> Result<(R,
 mod tests {
     use super::*;
 
-    /// A file with these bytes as lines, whatever they are.
+    /// A file with these bytes as lines, whatever they are, compressed as `encode` does.
     fn packed(lines: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
-        let mut out = GzEncoder::new(Vec::new(), Compression::best());
+        compressed(lines, Compression::fast())
+    }
+
+    fn compressed(lines: impl Iterator<Item = Vec<u8>>, level: Compression) -> Vec<u8> {
+        let mut out = GzEncoder::new(Vec::new(), level);
         out.write_all(b"{\"shipfront\":\"plan\",\"format\":1,\"deploy\":\"d1\"}\n").unwrap();
         let mut rows = 0;
         for line in lines {
@@ -265,33 +273,55 @@ mod tests {
     fn a_line_that_is_too_long_is_refused_before_it_is_in_memory() {
         let longest = usize::try_from(LONGEST_LINE).unwrap() - 1;
         assert_eq!(read(&packed([vec![b'1'; longest]].into_iter())), Ok(1));
-        let bomb = packed([vec![b'1'; 64 << 20]].into_iter());
+        let bomb = compressed([vec![b'1'; 64 << 20]].into_iter(), Compression::best());
         assert!(bomb.len() < 100_000);
         assert!(read(&bomb).unwrap_err().contains("a line of more than 65536 bytes"));
     }
 
     #[test]
     fn lines_without_end_are_refused() {
-        let bomb = packed(std::iter::repeat_n(vec![b'1'; 1023], 16 * 1024));
+        let bomb = compressed(std::iter::repeat_n(vec![b'1'; 1023], 16 * 1024), Compression::best());
         assert!(bomb.len() < 1 << 17);
         assert!(read(&bomb).unwrap_err().contains("too many for its size"));
     }
 
     #[test]
     fn files_with_the_same_contents_are_no_lines_without_end() {
-        let etag = "d41d8cd98f00b204e9800998ecf8427e";
-        let line = |number| format!(r#"{{"key":"a/{number:07}.html","size":0,"etag":"{etag}","headers":"{etag}"}}"#);
-        let rows = 20 * MOST_UNPACKED / 100;
-        assert_eq!(read(&packed((0..rows).map(|number| line(number).into_bytes()))), Ok(rows));
+        // Compressed in one match or two but for their numbers.
+        for folder in [1, 150, 300] {
+            let (folder, etag) = ("a".repeat(folder), "d41d8cd98f00b204e9800998ecf8427e");
+            let line =
+                |number| format!(r#"{{"key":"{folder}/{number:07}","size":0,"etag":"{etag}","headers":"{etag}"}}"#);
+            let rows = 40 * MOST_UNPACKED / line(0).len() as u64;
+            assert_eq!(read(&packed((0..rows).map(|number| line(number).into_bytes()))), Ok(rows));
+        }
     }
 
     #[test]
     fn a_file_is_read_however_its_bytes_arrive() {
-        let bytes = packed((0..100).map(|number: u32| number.to_string().into_bytes()));
-        for size in [1, 2, 7, 64, bytes.len()] {
+        // Several times what is unpacked at once, in lines of all lengths.
+        let line = |number: usize| shipfront_site::etag::hex(&vec![number as u8; number % 300]).into_bytes();
+        let bytes = packed((0..2000).map(line));
+        for size in [1, 2, 7, 64, 4096, bytes.len()] {
             let mut reader = Reader::new("it".to_owned(), Count::default());
             bytes.chunks(size).for_each(|some| reader.take(some).unwrap());
-            assert_eq!(reader.finish().unwrap().0.0, 100);
+            assert_eq!(reader.finish().unwrap().0.0, 2000);
+        }
+    }
+
+    #[test]
+    fn whatever_is_cut_off_or_altered_is_an_error_however_it_arrives() {
+        let bytes = packed((0..9).map(|number: u32| number.to_string().into_bytes()));
+        let read = |bytes: &[u8]| {
+            let mut reader = Reader::new("it".to_owned(), Count::default());
+            bytes.chunks(3).try_for_each(|some| reader.take(some)).and_then(|()| reader.finish())
+        };
+        assert!(read(&bytes).is_ok());
+        assert!((0..bytes.len()).all(|length| read(&bytes[..length]).is_err()));
+        for at in 10..bytes.len() {
+            let mut altered = bytes.clone();
+            altered[at] ^= 0x55;
+            assert!(read(&altered).is_err(), "altered at {at}");
         }
     }
 
@@ -299,7 +329,8 @@ mod tests {
     fn nothing_may_come_after_the_end() {
         let bytes = packed([b"1".to_vec()].into_iter());
         for beyond in [&b"x"[..], &bytes] {
-            assert!(read(&[&bytes, beyond].concat()).is_err());
+            let error = read(&[&bytes, beyond].concat()).unwrap_err();
+            assert!(error.contains("something comes after its end"), "{error}");
         }
     }
 

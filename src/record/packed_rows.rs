@@ -7,9 +7,10 @@
 use crate::packed::{Packed, Place, number, push, put_number, put_text, take, text};
 use crate::record::manifest::{Row, Version};
 use shipfront_invalidation::tags::copy_tags::CopyTags;
-use shipfront_site::Key;
+use shipfront_site::compression::Compressed;
 use shipfront_site::etag::Etag;
 use shipfront_site::headers::HeadersDigest;
+use shipfront_site::{Encoding, Key};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::slice;
@@ -26,6 +27,8 @@ const VERSION: u8 = 1 << 3;
 const CLASS: u8 = 1 << 4;
 /// It is among those that are kept whole.
 const WHOLE: u8 = 1 << 5;
+const CONTENT: u8 = 1 << 6;
+const COMPRESSED: u8 = 1 << 7;
 
 /// Rows by key, in key order.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +40,7 @@ pub(super) struct PackedRows {
     /// What rows have in common, by number.
     headers: Vec<HeadersDigest>,
     copy_tags: Vec<Arc<CopyTags>>,
+    compression: Vec<Compression>,
     /// Rows with a field that few have.
     whole: Vec<Row>,
 }
@@ -50,7 +54,11 @@ pub(super) struct Packer {
     /// The numbers of what rows have in common.
     headers: HashMap<HeadersDigest, usize>,
     copy_tags: HashMap<usize, usize>,
+    compression: HashMap<Compression, usize>,
 }
+
+/// How a file was to be compressed, and was.
+type Compression = (Vec<Encoding>, Option<Encoding>);
 
 impl Packer {
     /// Adds a row. An error if its key does not come after those of all rows before it, or there are too many.
@@ -73,9 +81,11 @@ impl Packer {
         put_number(out, shared as u64);
         put_text(out, &key[shared..]);
         let Row { size, etag, content, headers, orphaned, copy_tags, compressed, error_page, version, extra } = &row;
-        let is_usual = content.is_none() && compressed.is_none() && error_page.is_none() && extra.is_none();
-        let digest = match etag {
-            Etag::Single(digest) if is_usual => digest,
+        let compressed = compressed.as_deref();
+        let others = [content.as_deref(), compressed.map(|compressed| &compressed.source)];
+        let is_usual = error_page.is_none() && extra.is_none();
+        let (digest, content, source) = match (digest_of(Some(etag)), others.map(digest_of)) {
+            (Some(Some(digest)), [Some(content), Some(source)]) if is_usual => (digest, content, source),
             _ => {
                 out.push(WHOLE);
                 put_number(out, push(&mut self.rows.whole, row) as u64);
@@ -89,10 +99,18 @@ impl Packer {
                 | has(orphaned.is_some(), ORPHANED)
                 | has(copy_tags.is_some(), COPY_TAGS)
                 | has(version.is_some(), VERSION)
-                | has(class.is_some(), CLASS),
+                | has(class.is_some(), CLASS)
+                | has(content.is_some(), CONTENT)
+                | has(source.is_some(), COMPRESSED),
         );
         out.extend(digest);
         put_number(out, *size);
+        out.extend(content.into_iter().chain(source).flatten());
+        if let Some(Compressed { asked, encoding, .. }) = compressed {
+            let (known, how) = (&mut self.rows.compression, (asked.clone(), *encoding));
+            let number = *self.compression.entry(how.clone()).or_insert_with(|| push(known, how));
+            put_number(out, number as u64);
+        }
         if let Some(headers) = headers {
             let known = &mut self.rows.headers;
             let number = *self.headers.entry(*headers).or_insert_with(|| push(known, *headers));
@@ -234,6 +252,8 @@ enum Read<'a> {
     Usual {
         etag: [u8; 16],
         size: u64,
+        content: Option<[u8; 16]>,
+        compressed: Option<([u8; 16], &'a Compression)>,
         headers: Option<HeadersDigest>,
         orphaned: Option<i64>,
         copy_tags: Option<&'a Arc<CopyTags>>,
@@ -256,6 +276,13 @@ impl<'a> Cursor<'a> {
             return rows.whole.get(number(rest)?).map(Read::Whole);
         }
         let (etag, size) = (take(rest)?, number(rest)? as u64);
+        let content = if has & CONTENT != 0 { Some(take(rest)?) } else { None };
+        let compressed = if has & COMPRESSED != 0 {
+            let source = take(rest)?;
+            Some((source, rows.compression.get(number(rest)?)?))
+        } else {
+            None
+        };
         let headers = if has & HEADERS != 0 { rows.headers.get(number(rest)?).copied() } else { None };
         let orphaned = if has & ORPHANED != 0 { take(rest).map(i64::from_le_bytes) } else { None };
         let copy_tags = if has & COPY_TAGS != 0 { rows.copy_tags.get(number(rest)?) } else { None };
@@ -264,7 +291,7 @@ impl<'a> Cursor<'a> {
             (true, false) => Some((text(rest)?, None)),
             (true, true) => Some((text(rest)?, Some(text(rest)?))),
         };
-        Some(Read::Usual { etag, size, headers, orphaned, copy_tags, version })
+        Some(Read::Usual { etag, size, content, compressed, headers, orphaned, copy_tags, version })
     }
 }
 
@@ -272,7 +299,11 @@ impl Read<'_> {
     fn row(self) -> Row {
         match self {
             Read::Whole(row) => row.clone(),
-            Read::Usual { etag, size, headers, orphaned, copy_tags, version } => Row {
+            Read::Usual { etag, size, content, compressed, headers, orphaned, copy_tags, version } => Row {
+                content: content.map(|digest| Box::new(Etag::Single(digest))),
+                compressed: compressed.map(|(source, (asked, encoding))| {
+                    Box::new(Compressed { source: Etag::Single(source), asked: asked.clone(), encoding: *encoding })
+                }),
                 headers,
                 orphaned,
                 copy_tags: copy_tags.cloned(),
@@ -280,6 +311,15 @@ impl Read<'_> {
                 ..Row::new(size, Etag::Single(etag))
             },
         }
+    }
+}
+
+/// The digest of an ETag, if there is one; `None` if an ETag is no digest.
+fn digest_of(etag: Option<&Etag>) -> Option<Option<[u8; 16]>> {
+    match etag {
+        None => Some(None),
+        Some(Etag::Single(digest)) => Some(Some(*digest)),
+        Some(_) => None,
     }
 }
 
@@ -304,21 +344,26 @@ mod tests {
             Arc::new(CopyTags { memory: Memory::default(), standing })
         };
         let etag = prop_oneof![
-            any::<[u8; 16]>().prop_map(Etag::Single),
-            (any::<[u8; 16]>(), 1..9u32).prop_map(|(digest, parts)| Etag::Multipart(digest, parts)),
-            "[a-z]{0,3}".prop_map(|text| Etag::Opaque(text.into())),
+            4 => any::<[u8; 16]>().prop_map(Etag::Single),
+            1 => (any::<[u8; 16]>(), 1..9u32).prop_map(|(digest, parts)| Etag::Multipart(digest, parts)),
+            1 => "[a-z]{0,3}".prop_map(|text| Etag::Opaque(text.into())),
         ];
         let version = proptest::option::of(("[a-zA-Z.é]{0,40}", proptest::option::of("[A-Z_]{1,9}")));
-        let rare = (any::<bool>(), any::<bool>());
+        let encoding = || prop_oneof![Just(Encoding::Br), Just(Encoding::Gzip)];
+        let compressed = (etag.clone(), proptest::collection::vec(encoding(), 0..3), proptest::option::of(encoding()));
+        let rare =
+            (proptest::bool::weighted(0.2), proptest::option::of(etag.clone()), proptest::option::of(compressed));
         (any::<u64>(), etag, 0..4u8, proptest::option::of(any::<i64>()), 0..3i64, version, rare).prop_map(
-            move |(size, etag, headers, orphaned, tags, version, (is_error_page, has_content))| Row {
+            move |(size, etag, headers, orphaned, tags, version, (is_error_page, content, compressed))| Row {
                 headers: (headers > 0).then(|| Headers::of(&format!("a.{headers}")).digest()),
                 orphaned,
                 copy_tags: (tags > 0).then(|| copy_tags(tags)),
                 version: version.map(|(id, class)| Box::new(Version { id: id.into(), class: class.map(Into::into) })),
                 error_page: is_error_page
                     .then(|| Box::new(ErrorPage { cache_control: None, chosen: true, as_of: Some(7) })),
-                content: has_content.then(|| Box::new(Etag::Opaque("x".into()))),
+                content: content.map(Box::new),
+                compressed: compressed
+                    .map(|(source, asked, encoding)| Box::new(Compressed { source, asked, encoding })),
                 ..Row::new(size, etag)
             },
         )
@@ -365,15 +410,24 @@ mod tests {
     }
 
     #[test]
-    fn a_usual_row_takes_few_bytes_beyond_its_digest() {
-        let rows: BTreeMap<String, Row> = (0..10_000_u64)
-            .map(|number| {
-                let etag = Etag::Single(shipfront_site::etag::md5(&number.to_le_bytes()));
-                let headers = Some(Headers::of("index.html").digest());
-                (format!("blog/2026/11/post-{number:05}/index.html"), Row { headers, ..Row::new(1_000 + number, etag) })
-            })
-            .collect();
-        let bytes: usize = packed(&rows).packed.len();
-        assert!(bytes < 50 * rows.len(), "{bytes} bytes for {} rows", rows.len());
+    fn a_usual_row_takes_few_bytes_beyond_its_digests() {
+        let digest = |number: u64| Etag::Single(shipfront_site::etag::md5(&number.to_le_bytes()));
+        let compressed = |source| Box::new(Compressed { source, asked: vec![Encoding::Br], encoding: None });
+        let row = |number: u64, is_encrypted: bool, is_compressed: bool| Row {
+            headers: Some(Headers::of("index.html").digest()),
+            content: is_encrypted.then(|| Box::new(digest(!number))),
+            compressed: is_compressed.then(|| compressed(digest(!number))),
+            ..Row::new(1_000 + number, digest(number))
+        };
+        for (is_encrypted, is_compressed, most) in
+            [(false, false, 50), (true, false, 66), (false, true, 67), (true, true, 83)]
+        {
+            let key = |number| format!("blog/2026/11/post-{number:05}/index.html");
+            let rows: BTreeMap<String, Row> =
+                (0..10_000).map(|number| (key(number), row(number, is_encrypted, is_compressed))).collect();
+            let packed = packed(&rows);
+            let bytes = packed.packed.bytes();
+            assert!(bytes < most * rows.len() && packed.whole.is_empty(), "{bytes} bytes for {} rows", rows.len());
+        }
     }
 }

@@ -60,12 +60,6 @@ impl From<Bytes> for Chunks {
     }
 }
 
-impl From<Vec<u8>> for Chunks {
-    fn from(bytes: Vec<u8>) -> Chunks {
-        Bytes::from(bytes).into()
-    }
-}
-
 impl Body for Chunks {
     type Data = Bytes;
     type Error = Infallible;
@@ -92,16 +86,6 @@ pub struct ChunksWriter {
 }
 
 impl ChunksWriter {
-    /// Number of bytes until now.
-    pub fn len(&self) -> usize {
-        self.full.len() + self.last.len()
-    }
-
-    /// Whether there are none yet.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// All of them.
     pub fn finish(mut self) -> Chunks {
         self.last.shrink_to_fit();
@@ -136,7 +120,6 @@ mod tests {
         let bytes: Vec<u8> = (0..length).map(|at| at as u8).collect();
         let mut writer = ChunksWriter::default();
         bytes.chunks(7).for_each(|some| writer.write_all(some).unwrap());
-        assert_eq!((writer.len(), writer.is_empty()), (length, length == 0));
         (bytes, writer.finish())
     }
 
