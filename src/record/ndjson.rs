@@ -25,6 +25,9 @@ const MOST_UNPACKED: u64 = if cfg!(test) { 1024 * 1024 } else { 128 * 1024 * 102
 /// size, and long ones of files with the same contents 70 times.
 const UNPACKED_A_BYTE: u64 = 128;
 
+/// What is wrong with a file that was cut off.
+const TOO_SOON: &str = "it ends too soon";
+
 #[derive(Serialize, Deserialize)]
 struct Header {
     shipfront: String,
@@ -121,10 +124,6 @@ impl<R: Rows> Sink for Reader<R> {
         self.unpacker.get_mut().packed += bytes.len() as u64;
         match self.unpacker.write_all(bytes) {
             Ok(()) => Ok(()),
-            // What it does not take comes after the end of the compressed bytes.
-            Err(error) if error.kind() == io::ErrorKind::WriteZero => {
-                Err(self.unpacker.get_mut().broken(&"something comes after its end"))
-            }
             Err(error) => Err(self.unpacker.get_mut().failure(&error)),
         }
     }
@@ -151,7 +150,12 @@ struct LineReader<R: Rows> {
 impl<R: Rows> LineReader<R> {
     /// The error with which reading ended, or that of the unpacker.
     fn failure(&mut self, of_unpacker: &io::Error) -> Error {
-        self.end.replace(None).flatten().unwrap_or_else(|| self.broken(of_unpacker))
+        self.end.replace(None).flatten().unwrap_or_else(|| match of_unpacker.kind() {
+            io::ErrorKind::UnexpectedEof => self.broken(&TOO_SOON),
+            // It does not take what comes after the end of the compressed bytes.
+            io::ErrorKind::WriteZero => self.broken(&"something comes after its end"),
+            _ => self.broken(of_unpacker),
+        })
     }
 
     fn broken(&self, why: &dyn std::fmt::Display) -> Error {
@@ -201,7 +205,7 @@ impl<R: Rows> LineReader<R> {
         if !self.line.is_empty() || self.extra.is_none() {
             self.end_line()?;
         }
-        let footer: Footer = serde_json::from_slice(&self.previous).map_err(|_| self.broken(&"it ends too soon"))?;
+        let footer: Footer = serde_json::from_slice(&self.previous).map_err(|_| self.broken(&TOO_SOON))?;
         if footer.rows != self.count {
             return Err(self.broken(&format_args!("it has {} rows of {}", self.count, footer.rows)));
         }
@@ -317,7 +321,12 @@ mod tests {
             bytes.chunks(3).try_for_each(|some| reader.take(some)).and_then(|()| reader.finish())
         };
         assert!(read(&bytes).is_ok());
-        assert!((0..bytes.len()).all(|length| read(&bytes[..length]).is_err()));
+        for length in 0..bytes.len() {
+            let error = read(&bytes[..length]).err().map(|error| error.to_string()).unwrap_or_default();
+            // Only the checksum at the end is not missed as such.
+            let expected = if length < bytes.len() - 8 { TOO_SOON } else { "checksum" };
+            assert!(error.contains(expected), "cut at {length}: {error}");
+        }
         for at in 10..bytes.len() {
             let mut altered = bytes.clone();
             altered[at] ^= 0x55;
